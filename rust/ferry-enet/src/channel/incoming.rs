@@ -1,0 +1,304 @@
+//! What one channel receives: reliable packets in order, unreliable ones never late.
+//!
+//! Called by the peer with each packet command; delivers into an [`Inbox`] what the order allows, at once where it
+//! is next (the common case, which touches no map), and keeps the rest, bounded by the peer's [`Budget`].
+//!
+//! The order: reliable packets come out in the order of their numbers, each once. An unreliable packet names the
+//! reliable one it was sent behind and its own number since; it comes out behind that reliable packet, and only if no
+//! later unreliable one has. The C library throws away unreliable packets that wait for a reliable one if a further
+//! reliable one arrives in the same datagram; here they come out in their place.
+//!
+//! A hostile peer can fill its own budget and no more. Finding a place costs the logarithm of what is kept.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::assembly::{Assembly, Piece, plausible};
+use super::outgoing::Index;
+use crate::event::Mode;
+use crate::payload_pool;
+use crate::peer::budget::{Inbox, PACKET_OVERHEAD};
+use crate::wire::{Fragment, OPEN_RELIABLE_WINDOWS, RELIABLE_WINDOW_BITS, RELIABLE_WINDOWS};
+
+#[derive(Default)]
+pub(crate) struct IncomingChannel {
+    /// The last reliable number that was delivered, without the wire's wrap.
+    delivered: Index,
+    /// The last unreliable number that was delivered behind it.
+    unreliable_delivered: u16,
+    reliable: BTreeMap<Index, Held>,
+    unreliable: BTreeMap<(Index, u16), Held>,
+}
+
+/// What became of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Delivered or kept.
+    Taken,
+    /// Known already, or too late to matter: fine.
+    Repeated,
+    /// There is no room for it now. Unacknowledged, it comes again.
+    NoRoom,
+    /// Beyond the numbers that are open.
+    OutOfWindow,
+    /// No honest sender sends this.
+    Malformed,
+}
+
+enum Held {
+    Packet(Bytes),
+    Assembly(Assembly),
+}
+
+impl Held {
+    fn cost(&self) -> usize {
+        PACKET_OVERHEAD
+            + match self {
+                Self::Packet(packet) => packet.len(),
+                Self::Assembly(assembly) => assembly.held_bytes(),
+            }
+    }
+
+    fn complete(&self) -> bool {
+        match self {
+            Self::Packet(_) => true,
+            Self::Assembly(assembly) => assembly.complete(),
+        }
+    }
+
+    fn into_packet(self) -> Bytes {
+        match self {
+            Self::Packet(packet) => packet,
+            Self::Assembly(assembly) => assembly.into_packet(),
+        }
+    }
+}
+
+/// Where a reliable number lies, seen from the last that was delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// The one delivered last.
+    Current,
+    Ahead(Index),
+    /// In one of the two windows past the open ones: too early to take, too late to be old.
+    Beyond,
+    Behind,
+}
+
+impl IncomingChannel {
+    fn place(&self, seq: u16) -> Place {
+        let current = self.delivered as u16;
+        if seq == current {
+            return Place::Current;
+        }
+        let current_window = u32::from(current) >> RELIABLE_WINDOW_BITS;
+        let wrap = if seq < current { RELIABLE_WINDOWS } else { 0 };
+        let window = (u32::from(seq) >> RELIABLE_WINDOW_BITS) + wrap;
+        if window < current_window + OPEN_RELIABLE_WINDOWS {
+            Place::Ahead(self.delivered + u64::from(seq.wrapping_sub(current)))
+        } else if window <= current_window + OPEN_RELIABLE_WINDOWS + 1 {
+            Place::Beyond
+        } else {
+            Place::Behind
+        }
+    }
+
+    #[inline]
+    pub(crate) fn receive_reliable(&mut self, seq: u16, payload: &[u8], inbox: &mut Inbox<'_>) -> Fate {
+        let index = match self.place(seq) {
+            Place::Ahead(index) => index,
+            Place::Current | Place::Behind => return Fate::Repeated,
+            Place::Beyond => return Fate::OutOfWindow,
+        };
+        if !self.reliable.is_empty() && self.reliable.contains_key(&index) {
+            return Fate::Repeated;
+        }
+        if index == self.delivered + 1 {
+            if !inbox.open() {
+                return Fate::NoRoom;
+            }
+            self.advance(index);
+            inbox.deliver_copy(Mode::Reliable, payload);
+            self.release(inbox);
+        } else {
+            let held = Held::Packet(payload_pool::own(payload));
+            if !inbox.budget.fits(held.cost()) {
+                return Fate::NoRoom;
+            }
+            inbox.budget.hold(held.cost());
+            self.reliable.insert(index, held);
+        }
+        Fate::Taken
+    }
+
+    pub(crate) fn receive_fragment(&mut self, seq: u16, fragment: &Fragment<'_>, inbox: &mut Inbox<'_>) -> Fate {
+        if !plausible(fragment, inbox.budget.maximum_packet)
+            || seq != fragment.start_seq.wrapping_add(fragment.number as u16)
+        {
+            return Fate::Malformed;
+        }
+        let index = match self.place(fragment.start_seq) {
+            Place::Ahead(index) => index,
+            Place::Current | Place::Behind => return Fate::Repeated,
+            Place::Beyond => return Fate::OutOfWindow,
+        };
+        let fate = insert_piece(&mut self.reliable, index, fragment, inbox);
+        if fate == Fate::Taken {
+            self.release(inbox);
+        }
+        fate
+    }
+
+    #[inline]
+    pub(crate) fn receive_unreliable(
+        &mut self,
+        reliable_seq: u16,
+        seq: u16,
+        payload: &[u8],
+        inbox: &mut Inbox<'_>,
+    ) -> Fate {
+        let index = match self.unreliable_place(reliable_seq, seq) {
+            Ok(index) => index,
+            Err(fate) => return fate,
+        };
+        if index == self.delivered {
+            if !inbox.open() {
+                return Fate::NoRoom;
+            }
+            inbox.deliver_copy(Mode::Unreliable, payload);
+            self.pass_unreliable(seq, inbox);
+        } else {
+            if self.unreliable.contains_key(&(index, seq)) {
+                return Fate::Repeated;
+            }
+            let held = Held::Packet(payload_pool::own(payload));
+            if !inbox.budget.fits(held.cost()) {
+                return Fate::NoRoom;
+            }
+            inbox.budget.hold(held.cost());
+            self.unreliable.insert((index, seq), held);
+        }
+        Fate::Taken
+    }
+
+    pub(crate) fn receive_unreliable_fragment(
+        &mut self,
+        reliable_seq: u16,
+        fragment: &Fragment<'_>,
+        inbox: &mut Inbox<'_>,
+    ) -> Fate {
+        if !plausible(fragment, inbox.budget.maximum_packet) {
+            return Fate::Malformed;
+        }
+        let seq = fragment.start_seq;
+        let index = match self.unreliable_place(reliable_seq, seq) {
+            Ok(index) => index,
+            Err(fate) => return fate,
+        };
+        let fate = insert_piece(&mut self.unreliable, (index, seq), fragment, inbox);
+        if fate == Fate::Taken && index == self.delivered && self.unreliable[&(index, seq)].complete() {
+            if let Some(held) = self.unreliable.remove(&(index, seq)) {
+                inbox.budget.release(held.cost());
+                inbox.deliver(Mode::Unreliable, held.into_packet());
+            }
+            self.pass_unreliable(seq, inbox);
+        }
+        fate
+    }
+
+    /// The reliable number that an unreliable packet stands behind, or why it is not wanted.
+    fn unreliable_place(&self, reliable_seq: u16, seq: u16) -> Result<Index, Fate> {
+        match self.place(reliable_seq) {
+            Place::Current if seq > self.unreliable_delivered => Ok(self.delivered),
+            Place::Ahead(index) => Ok(index),
+            Place::Current | Place::Behind => Err(Fate::Repeated),
+            Place::Beyond => Err(Fate::OutOfWindow),
+        }
+    }
+
+    fn advance(&mut self, index: Index) {
+        self.delivered = index;
+        self.unreliable_delivered = 0;
+    }
+
+    /// Unreliable number `seq` has come out: pieces of earlier packets are of no use any more.
+    fn pass_unreliable(&mut self, seq: u16, inbox: &mut Inbox<'_>) {
+        self.unreliable_delivered = seq;
+        while let Some(entry) = self.unreliable.first_entry() {
+            if *entry.key() > (self.delivered, seq) {
+                return;
+            }
+            inbox.budget.release(entry.remove().cost());
+        }
+    }
+
+    /// Delivers what has become next in order.
+    fn release(&mut self, inbox: &mut Inbox<'_>) {
+        loop {
+            if !self.unreliable.is_empty() {
+                self.release_unreliable(inbox);
+            }
+            let Some(entry) = self.reliable.first_entry() else { return };
+            let index = *entry.key();
+            if index > self.delivered + 1 || index == self.delivered + 1 && !entry.get().complete() {
+                return;
+            }
+            let held = entry.remove();
+            inbox.budget.release(held.cost());
+            // A number inside a packet that came in pieces: only a sender that contradicts itself uses it twice.
+            if index <= self.delivered {
+                continue;
+            }
+            let used = match &held {
+                Held::Packet(_) => 1,
+                Held::Assembly(assembly) => u64::from(assembly.count()),
+            };
+            self.advance(index + used - 1);
+            inbox.deliver(Mode::Reliable, held.into_packet());
+        }
+    }
+
+    /// Delivers the complete unreliable packets that were waiting for the reliable one just delivered.
+    fn release_unreliable(&mut self, inbox: &mut Inbox<'_>) {
+        let later = self.unreliable.split_off(&(self.delivered + 1, 0));
+        for ((index, seq), held) in std::mem::replace(&mut self.unreliable, later) {
+            if index == self.delivered && !held.complete() {
+                self.unreliable.insert((index, seq), held);
+                continue;
+            }
+            inbox.budget.release(held.cost());
+            if index == self.delivered {
+                inbox.deliver(Mode::Unreliable, held.into_packet());
+                self.pass_unreliable(seq, inbox);
+            }
+        }
+    }
+}
+
+/// Adds a piece to the packet it belongs to, begun now if this is its first.
+fn insert_piece<K: Ord>(
+    held: &mut BTreeMap<K, Held>,
+    key: K,
+    fragment: &Fragment<'_>,
+    inbox: &mut Inbox<'_>,
+) -> Fate {
+    if !inbox.open() || !inbox.budget.fits(PACKET_OVERHEAD + Assembly::cost(fragment)) {
+        return Fate::NoRoom;
+    }
+    let target = held.entry(key).or_insert_with(|| {
+        let begun = Held::Assembly(Assembly::new(fragment));
+        inbox.budget.hold(begun.cost());
+        begun
+    });
+    let before = target.cost();
+    let Held::Assembly(assembly) = target else { return Fate::Malformed };
+    let fate = match assembly.insert(fragment) {
+        Piece::Taken => Fate::Taken,
+        Piece::Repeated => Fate::Repeated,
+        Piece::Contradiction => Fate::Malformed,
+    };
+    inbox.budget.release(before);
+    inbox.budget.hold(target.cost());
+    fate
+}

@@ -1,0 +1,213 @@
+//! Who gets in: what happens to a CONNECT before there is a peer.
+//!
+//! A CONNECT costs a stranger one datagram with any return address he likes. So, in this order: one that is known already
+//! is passed over (it was sent again); a host that is full, or full of this address, refuses; a host with too many
+//! unfinished handshakes passes over, or drops the oldest if that has had its second; then the game's own policy is
+//! asked. Only then a slot is taken, and it counts as a peer only when the handshake is over.
+//!
+//! A refusal is one stateless DISCONNECT, smaller than the CONNECT, addressed to the peer id that the CONNECT named;
+//! a client that has not heard VERIFY_CONNECT yet takes it from any session, and fails at once. Whatever is refused or
+//! passed over leaves nothing behind.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::slots::Slots;
+use super::{Host, Stage};
+use crate::address::Address;
+use crate::event::PeerId;
+use crate::peer::{Peer, State, handshake_acceptable};
+use crate::time::Timestamp;
+use crate::wire::Connect;
+
+/// How long a handshake that nobody finishes may keep others out: some round trips of a slow line.
+const HALF_OPEN_GRACE_US: u64 = 1_000_000;
+
+/// A client that asks to come in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectRequest<A> {
+    /// Where it says it is. Not proven yet.
+    pub from: A,
+    /// Its own word.
+    pub data: u32,
+    /// How many channels it wants.
+    pub channel_count: u8,
+}
+
+/// What becomes of a [`ConnectRequest`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It may come in.
+    Accept,
+    /// It may not, and is told so with this word.
+    Refuse(u32),
+    /// It gets no answer.
+    Ignore,
+}
+
+type Policy<A> = Box<dyn FnMut(&ConnectRequest<A>) -> Admission + Send>;
+
+/// What is known of those who came in or are about to.
+pub(super) struct Doorkeeper<A: Address> {
+    policy: Option<Policy<A>>,
+    /// Clients by where they are and the number they chose, to tell a CONNECT that was sent again.
+    known: HashMap<(A, u32), PeerId>,
+    per_host: HashMap<A::Host, Crowd>,
+    /// Unfinished handshakes, oldest first. May name some that are over.
+    half_open: VecDeque<(PeerId, Timestamp)>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Crowd {
+    clients: usize,
+    half_open: usize,
+}
+
+impl<A: Address> Doorkeeper<A> {
+    pub(super) fn new() -> Self {
+        Self { policy: None, known: HashMap::new(), per_host: HashMap::new(), half_open: VecDeque::new() }
+    }
+
+    pub(super) fn set_policy(&mut self, policy: Policy<A>) {
+        self.policy = Some(policy);
+    }
+
+    fn entered(&mut self, id: PeerId, from: &A, connect_id: u32, now: Timestamp) {
+        self.known.insert((from.clone(), connect_id), id);
+        let crowd = self.per_host.entry(from.host()).or_default();
+        crowd.clients += 1;
+        crowd.half_open += 1;
+        self.half_open.push_back((id, now));
+    }
+
+    /// The handshake in `slot` is over, one way or the other.
+    pub(super) fn handshake_over(&mut self, slots: &Slots<A>, slot: u16) {
+        let Some(address) = slots.address(slot) else { return };
+        if let Some(crowd) = self.per_host.get_mut(&address.host()) {
+            crowd.half_open = crowd.half_open.saturating_sub(1);
+        }
+        // Finished ones are mostly at the front, or the queue would keep them until the oldest times out.
+        while let Some(&(id, _)) = self.half_open.front() {
+            let unfinished = |peer: &Peer| peer.id == id && peer.stage() == Stage::HalfOpen;
+            if slots.at(id.slot).is_some_and(unfinished) {
+                break;
+            }
+            self.half_open.pop_front();
+        }
+    }
+
+    /// The client in `slot`, if it is one, does not count any more.
+    pub(super) fn left(&mut self, slots: &Slots<A>, slot: u16) {
+        let (Some(address), Some(peer)) = (slots.address(slot), slots.at(slot)) else { return };
+        let key = (address.clone(), peer.connect_id);
+        if self.known.get(&key) != Some(&peer.id) {
+            return;
+        }
+        self.known.remove(&key);
+        let host = address.host();
+        if let Some(crowd) = self.per_host.get_mut(&host) {
+            crowd.clients -= 1;
+            if crowd.clients == 0 {
+                self.per_host.remove(&host);
+            }
+        }
+    }
+
+    /// The unfinished handshake that has had its time and makes room.
+    fn overdue_half_open(&mut self, slots: &Slots<A>, now: Timestamp) -> Option<u16> {
+        while let Some(&(id, since)) = self.half_open.front() {
+            let unfinished = |peer: &Peer| peer.id == id && peer.stage() == Stage::HalfOpen;
+            if slots.at(id.slot).is_some_and(unfinished) {
+                return (now.micros_since(since) >= HALF_OPEN_GRACE_US).then_some(id.slot);
+            }
+            self.half_open.pop_front();
+        }
+        None
+    }
+}
+
+/// What the limits say to a CONNECT.
+enum Verdict {
+    Welcome,
+    Refuse(Option<u32>),
+    PassOver,
+}
+
+impl<A: Address> Host<A> {
+    /// A CONNECT has come.
+    pub(super) fn handle_connect(&mut self, now: Timestamp, from: &A, connect: &Connect) {
+        if !handshake_acceptable(connect) {
+            self.stats.malformed_datagrams += 1;
+            return;
+        }
+        if self.doorkeeper.known.contains_key(&(from.clone(), connect.connect_id)) {
+            return;
+        }
+        let verdict = match self.check_limits(now, from) {
+            Verdict::Welcome => self.ask_policy(from, connect),
+            verdict => verdict,
+        };
+        match verdict {
+            Verdict::Welcome => self.let_in(now, from, connect),
+            Verdict::Refuse(Some(data)) => {
+                self.stats.refused_connections += 1;
+                self.outbox.push_refusal(from.clone(), connect, data, self.config.checksum);
+            }
+            Verdict::Refuse(None) | Verdict::PassOver => self.stats.ignored_connections += 1,
+        }
+    }
+
+    fn check_limits(&mut self, now: Timestamp, from: &A) -> Verdict {
+        let crowd = self.doorkeeper.per_host.get(&from.host()).copied().unwrap_or_default();
+        if self.stats.peers >= self.config.max_peers || crowd.clients >= self.config.max_peers_per_host {
+            return Verdict::Refuse(self.config.refusal_when_full);
+        }
+        if crowd.half_open >= self.config.max_half_open_per_host {
+            return Verdict::PassOver;
+        }
+        if self.stats.half_open >= self.config.max_half_open && !self.drop_overdue_handshake(now) {
+            return Verdict::PassOver;
+        }
+        Verdict::Welcome
+    }
+
+    fn ask_policy(&mut self, from: &A, connect: &Connect) -> Verdict {
+        let Some(policy) = &mut self.doorkeeper.policy else { return Verdict::Welcome };
+        let request = ConnectRequest {
+            from: from.clone(),
+            data: connect.data,
+            channel_count: connect.channel_count as u8,
+        };
+        match policy(&request) {
+            Admission::Accept => Verdict::Welcome,
+            Admission::Refuse(data) => Verdict::Refuse(Some(data)),
+            Admission::Ignore => Verdict::PassOver,
+        }
+    }
+
+    fn let_in(&mut self, now: Timestamp, from: &A, connect: &Connect) {
+        let Some(id) = self.allocate_slot().or_else(|| self.slot_of_overdue_handshake(now)) else {
+            self.stats.ignored_connections += 1;
+            return;
+        };
+        let peer = Peer::half_open(id, self.slots.last_sessions(id), connect, &self.config, now);
+        self.slots.occupy(from.clone(), peer);
+        self.stats.half_open += 1;
+        self.doorkeeper.entered(id, from, connect.connect_id, now);
+        self.settle(id.slot);
+    }
+
+    fn slot_of_overdue_handshake(&mut self, now: Timestamp) -> Option<PeerId> {
+        self.drop_overdue_handshake(now).then(|| self.slots.allocate()).flatten()
+    }
+
+    fn drop_overdue_handshake(&mut self, now: Timestamp) -> bool {
+        let Some(slot) = self.doorkeeper.overdue_half_open(&self.slots, now) else { return false };
+        if let Some(peer) = self.slots.at_mut(slot) {
+            debug_assert!(matches!(peer.state, State::AcknowledgingConnect { .. }));
+            peer.reset();
+        }
+        self.settle(slot);
+        true
+    }
+}

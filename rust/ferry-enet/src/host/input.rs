@@ -1,0 +1,125 @@
+//! The way in: from a datagram to the peer it is meant for, and to each of its commands.
+//!
+//! A datagram is believed to be a peer's if it names the peer's slot, comes from the peer's address and carries its
+//! session number; with checksums on, the connection's id must have gone into the sum as well. Whatever else comes is
+//! counted and dropped. A CONNECT must stand first in a datagram without a peer id.
+
+use super::{Host, Stage};
+use crate::address::Address;
+use crate::compress::Compressor;
+use crate::peer::{Peer, State, Surroundings};
+use crate::time::Timestamp;
+use crate::wire::{Body, Commands, Header, HeaderLayout, MAXIMUM_MTU, NO_PEER_ID};
+
+/// Why a datagram is dropped unread.
+enum Dropped {
+    Stray,
+    Malformed,
+}
+
+impl<A: Address> Host<A> {
+    /// Takes in a datagram that came from `from`.
+    pub fn handle_input(&mut self, now: Timestamp, from: A, datagram: &[u8]) {
+        self.stats.datagrams_received += 1;
+        self.stats.bytes_received += datagram.len() as u64;
+        let mut scratch = std::mem::take(&mut self.scratch);
+        match self.read(now, from, datagram, &mut scratch) {
+            Ok(()) => {}
+            Err(Dropped::Stray) => self.stats.stray_datagrams += 1,
+            Err(Dropped::Malformed) => self.stats.malformed_datagrams += 1,
+        }
+        self.scratch = scratch;
+    }
+
+    fn read(&mut self, now: Timestamp, from: A, datagram: &[u8], scratch: &mut [u8]) -> Result<(), Dropped> {
+        let header = Header::read(datagram).ok_or(Dropped::Malformed)?;
+        let layout = HeaderLayout::new(header.sent_time.is_some(), self.config.checksum);
+        let (head, body) = datagram.split_at_checked(layout.commands).ok_or(Dropped::Malformed)?;
+        let connect_id = match header.peer_id {
+            NO_PEER_ID => 0,
+            slot => self.claimed_peer(slot, header.session, &from).ok_or(Dropped::Stray)?.connect_id,
+        };
+        let commands = match (header.compressed, &mut self.compressor) {
+            (false, _) => body,
+            (true, None) => return Err(Dropped::Malformed),
+            (true, Some(compressor)) => {
+                let room = usize::from(MAXIMUM_MTU) - layout.commands;
+                decompress(compressor.as_mut(), body, &mut scratch[..room]).ok_or(Dropped::Malformed)?
+            }
+        };
+        if let Some(at) = layout.checksum
+            && !checksum_matches(&head[at..], &head[..at], connect_id, commands)
+        {
+            return Err(Dropped::Malformed);
+        }
+        let mut commands = Commands::new(commands);
+        if header.peer_id == NO_PEER_ID {
+            return self.read_connect(now, &from, &mut commands);
+        }
+        self.read_commands(now, from, header, datagram.len(), &mut commands);
+        if commands.malformed() { Err(Dropped::Malformed) } else { Ok(()) }
+    }
+
+    /// The peer in `slot`, if a datagram from `from` with this session number can be its.
+    fn claimed_peer(&mut self, slot: u16, session: u8, from: &A) -> Option<&mut Peer> {
+        let (address, peer) = self.slots.with_address_mut(slot)?;
+        let from_there = address == from || address.is_broadcast() && peer.state == State::Connecting;
+        // Until the server has said its number, the client cannot check the server's session.
+        let of_session = peer.remote_id == NO_PEER_ID || session == peer.sessions.incoming;
+        (from_there && of_session).then_some(peer)
+    }
+
+    fn read_connect(&mut self, now: Timestamp, from: &A, commands: &mut Commands<'_>) -> Result<(), Dropped> {
+        let Some(command) = commands.next() else { return Err(Dropped::Malformed) };
+        let Body::Connect(ref connect) = command.body else { return Err(Dropped::Stray) };
+        self.handle_connect(now, from, connect);
+        Ok(())
+    }
+
+    fn read_commands(
+        &mut self,
+        now: Timestamp,
+        from: A,
+        header: Header,
+        datagram_len: usize,
+        commands: &mut Commands<'_>,
+    ) {
+        let full = self.stats.peers >= self.config.max_peers;
+        let Some((address, peer)) = self.slots.with_address_mut(header.peer_id) else { return };
+        if *address != from {
+            // Whoever answers a broadcast first is who it went to.
+            *address = from;
+        }
+        peer.count_received(datagram_len);
+        let no_room_for_peer = (full && peer.stage() == Stage::HalfOpen).then_some(self.config.refusal_when_full);
+        let mut around = Surroundings {
+            events: &mut self.events,
+            pool: &mut self.pool,
+            outgoing_bandwidth: self.config.outgoing_bandwidth,
+            no_room_for_peer,
+        };
+        let limited_before = peer.incoming_bandwidth != 0;
+        for command in commands.by_ref() {
+            if peer.handle_command(now, &command, header.sent_time, &mut around).is_err() {
+                break;
+            }
+        }
+        if limited_before != (peer.incoming_bandwidth != 0) {
+            self.bandwidth.recalculate();
+        }
+        self.settle(header.peer_id);
+    }
+}
+
+fn decompress<'a>(compressor: &mut dyn Compressor, input: &[u8], output: &'a mut [u8]) -> Option<&'a [u8]> {
+    let len = compressor.decompress(input, output)?;
+    output.get(..len).filter(|commands| !commands.is_empty())
+}
+
+fn checksum_matches(claimed: &[u8], head: &[u8], connect_id: u32, commands: &[u8]) -> bool {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(head);
+    hasher.update(&connect_id.to_be_bytes());
+    hasher.update(commands);
+    claimed == hasher.finalize().to_be_bytes()
+}

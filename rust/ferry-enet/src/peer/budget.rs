@@ -1,0 +1,89 @@
+//! How much one peer may make this host remember, and the way out to the game.
+//!
+//! Two byte counts: *undelivered*, packets in the event queue that the driver has not fetched; and *held*, packets
+//! that wait for an earlier one or for their missing pieces. Each has its own limit, so a gap in the order can always
+//! be filled: what is next goes to the event queue, however much is held behind it. At a limit, a reliable command
+//! stays unacknowledged (it comes again), an unreliable one is lost, and both are counted.
+
+use bytes::Bytes;
+
+use crate::event::{Event, EventQueue, Mode, PeerId};
+use crate::payload_pool::PayloadPool;
+
+/// What a packet costs besides its bytes: so a flood of empty ones is bounded too.
+pub(crate) const PACKET_OVERHEAD: usize = 64;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Budget {
+    undelivered: usize,
+    held: usize,
+    maximum_undelivered: usize,
+    maximum_held: usize,
+    /// The longest packet that is put together.
+    pub(crate) maximum_packet: usize,
+}
+
+impl Budget {
+    pub(crate) fn new(maximum_undelivered: usize, maximum_held: usize, maximum_packet: usize) -> Self {
+        Self { undelivered: 0, held: 0, maximum_undelivered, maximum_held, maximum_packet }
+    }
+
+    /// Whether the event queue takes another packet. The last one taken may pass the limit.
+    pub(crate) fn open(&self) -> bool {
+        self.undelivered < self.maximum_undelivered
+    }
+
+    /// Whether there is room for something of this cost to wait.
+    pub(crate) fn fits(&self, cost: usize) -> bool {
+        self.held + cost <= self.maximum_held
+    }
+
+    pub(crate) fn hold(&mut self, cost: usize) {
+        self.held += cost;
+    }
+
+    pub(crate) fn release(&mut self, cost: usize) {
+        debug_assert!(cost <= self.held, "more is released than was held");
+        self.held = self.held.saturating_sub(cost);
+    }
+
+    /// The driver has fetched a packet of this length.
+    pub(crate) fn fetched(&mut self, len: usize) {
+        self.undelivered = self.undelivered.saturating_sub(len + PACKET_OVERHEAD);
+    }
+
+    pub(crate) fn undelivered(&self) -> usize {
+        self.undelivered
+    }
+
+    pub(crate) fn held(&self) -> usize {
+        self.held
+    }
+}
+
+/// Where a peer's packets go.
+pub(crate) struct Inbox<'a> {
+    pub(crate) budget: &'a mut Budget,
+    pub(crate) events: &'a mut EventQueue,
+    pub(crate) pool: &'a mut PayloadPool,
+    pub(crate) received: &'a mut u64,
+    pub(crate) peer: PeerId,
+    pub(crate) channel: u8,
+}
+
+impl Inbox<'_> {
+    pub(crate) fn open(&self) -> bool {
+        self.budget.open()
+    }
+
+    pub(crate) fn deliver_copy(&mut self, mode: Mode, payload: &[u8]) {
+        let payload = self.pool.store(payload);
+        self.deliver(mode, payload);
+    }
+
+    pub(crate) fn deliver(&mut self, mode: Mode, payload: Bytes) {
+        self.budget.undelivered += payload.len() + PACKET_OVERHEAD;
+        *self.received += 1;
+        self.events.push(Event::Received { peer: self.peer, channel: self.channel, mode, payload });
+    }
+}

@@ -1,0 +1,128 @@
+//! The dependency rules of the workspace, in code.
+//!
+//! They are read off `cargo tree` and the manifests' text; each broken rule is one line that says which crate and what
+//! to do. What is allowed below a library is a decision, so a new dependency of ferry-enet changes this file too.
+
+use std::path::{Path, PathBuf};
+
+use crate::Outcome;
+use crate::run::{answer, cargo, workspace_root};
+
+/// All that a user of ferry-enet compiles besides it.
+const ALLOWED_BELOW_FERRY_ENET: [&str; 2] = ["bytes", "crc32fast"];
+
+/// What `crc32fast` brings along.
+const BROUGHT_ALONG: [&str; 1] = ["cfg-if"];
+
+/// An oracle for tests and a rival in benchmarks; it has memory errors that a remote can reach.
+const NEVER_SHIPPED: &str = "rusty_enet";
+
+/// Library roots that must not contain unsafe code.
+const SAFE_LIBRARIES: [&str; 1] = ["rust/ferry-enet/src/lib.rs"];
+
+pub(crate) fn check() -> Outcome {
+    println!("==> dependency rules");
+    let mut broken = Vec::new();
+    ferry_enet_stays_small(&mut broken)?;
+    nothing_ships_the_oracle(&mut broken)?;
+    members_inherit_the_lints(&mut broken)?;
+    libraries_are_safe(&mut broken);
+    if broken.is_empty() { Ok(()) } else { Err(format!("\n  {}", broken.join("\n  "))) }
+}
+
+fn ferry_enet_stays_small(broken: &mut Vec<String>) -> Outcome {
+    let tree = tree(&["--package", "ferry-enet", "--edges", "normal,build"])?;
+    for name in tree.lines().filter_map(crate_name) {
+        let allowed =
+            name == "ferry-enet" || ALLOWED_BELOW_FERRY_ENET.contains(&name) || BROUGHT_ALONG.contains(&name);
+        if !allowed {
+            broken.push(format!(
+                "ferry-enet depends on {name}; it may use {} only",
+                ALLOWED_BELOW_FERRY_ENET.join(" and ")
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn nothing_ships_the_oracle(broken: &mut Vec<String>) -> Outcome {
+    let tree = tree(&["--workspace", "--edges", "normal,build"])?;
+    if tree.lines().filter_map(crate_name).any(|name| name == NEVER_SHIPPED) {
+        broken.push(format!(
+            "{NEVER_SHIPPED} is a normal dependency somewhere; it may be a dev-dependency only"
+        ));
+    }
+    Ok(())
+}
+
+fn members_inherit_the_lints(broken: &mut Vec<String>) -> Outcome {
+    let members = tree(&["--workspace", "--depth", "0"])?;
+    let mut seen = 0;
+    for folder in members.lines().filter_map(crate_folder) {
+        seen += 1;
+        let manifest = folder.join("Cargo.toml");
+        if !inherits_lints(&read(&manifest)?) {
+            broken.push(format!("{} lacks `[lints] workspace = true`", manifest.display()));
+        }
+    }
+    if seen == 0 { Err("cargo tree named no workspace member".to_owned()) } else { Ok(()) }
+}
+
+fn libraries_are_safe(broken: &mut Vec<String>) {
+    for library in SAFE_LIBRARIES {
+        let text = read(&workspace_root().join(library)).unwrap_or_default();
+        if !text.lines().any(|line| line.trim() == "#![forbid(unsafe_code)]") {
+            broken.push(format!("{library} lacks `#![forbid(unsafe_code)]`"));
+        }
+    }
+}
+
+/// One line a crate, `name version (folder)`, for every platform rather than for this one.
+fn tree(arguments: &[&str]) -> Result<String, String> {
+    answer(cargo().args(["tree", "--prefix", "none", "--target", "all", "--format", "{p}"]).args(arguments))
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn crate_name(line: &str) -> Option<&str> {
+    line.split_whitespace().next()
+}
+
+/// The folder of a crate that lies on this disk: the last parenthesis of its line, which may hold other marks before.
+fn crate_folder(line: &str) -> Option<PathBuf> {
+    let (_, last) = line.trim_end().strip_suffix(')')?.rsplit_once('(')?;
+    Path::new(last).is_absolute().then(|| PathBuf::from(last))
+}
+
+fn inherits_lints(manifest: &str) -> bool {
+    let mut lines = manifest.lines().map(str::trim).skip_while(|line| *line != "[lints]").skip(1);
+    lines
+        .by_ref()
+        .take_while(|line| !line.starts_with('['))
+        .any(|line| line.replace(' ', "") == "workspace=true")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_cargo_tree_are_understood() {
+        assert_eq!(crate_name("bytes v1.12.0"), Some("bytes"));
+        assert_eq!(crate_name(""), None);
+        assert_eq!(crate_folder("bytes v1.12.0"), None);
+        assert_eq!(crate_folder("macros v0.1.0 (proc-macro)"), None);
+        if cfg!(unix) {
+            assert_eq!(crate_folder("macros v0.1.0 (proc-macro) (/a/b)"), Some(PathBuf::from("/a/b")));
+        }
+    }
+
+    #[test]
+    fn lints_are_inherited_only_from_their_own_table() {
+        assert!(inherits_lints("[package]\n[lints]\nworkspace = true\n"));
+        assert!(!inherits_lints("[package]\nworkspace = true\n[lints]\n[features]\n"));
+        assert!(!inherits_lints("[lints]\n[dependencies]\nworkspace = true\n"));
+    }
+}

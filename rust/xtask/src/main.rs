@@ -1,0 +1,69 @@
+//! Every developer command, as `cargo xtask ...`.
+//!
+//! One file a command; each hands back an [`Outcome`] and prints what it does as it goes. `run` starts the processes,
+//! bounded in time; `oracle` brings the C library that the interop tests talk to. Only the standard library is used, so
+//! that the tool itself builds in seconds. CI runs `check` and `test`, nothing of its own.
+
+mod bench;
+mod check;
+mod debian;
+mod dependencies;
+mod fuzz;
+mod oracle;
+mod run;
+mod simulate;
+mod test;
+
+use std::process::ExitCode;
+
+/// What a command ends in: nothing to add, or the reason it failed in words for a developer.
+type Outcome = Result<(), String>;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  check                           format, clippy, docs (warnings denied) and the dependency rules
+  test [-- ARGS]                  brings the C library ENet, then runs every test; ARGS go to `cargo test`
+  simulate [--seconds N] [--seed N]
+                                  the random matches of ferry-enet, for longer or from a given seed
+  fuzz [TARGET] [--minutes N]     fuzzes one target (nightly); without TARGET lists them
+  bench [ARGS]                    ferry-enet beside rusty_enet; ARGS go to the benchmark
+  help                            this screen
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = match arguments.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("help", &[] as &[String]),
+    };
+    let outcome = match command {
+        "check" => check::run(rest),
+        "test" => test::run(rest),
+        "simulate" => simulate::run(rest),
+        "fuzz" => fuzz::run(rest),
+        "bench" => bench::run(rest),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        unknown => {
+            eprint!("unknown command `{unknown}`\n\n{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("xtask {command}: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The number that follows the option `name`, if the option is there.
+fn number_after(arguments: &[String], name: &str) -> Result<Option<u64>, String> {
+    let Some(at) = arguments.iter().position(|argument| argument == name) else { return Ok(None) };
+    let value = arguments.get(at + 1).ok_or_else(|| format!("{name} needs a number"))?;
+    value.parse().map(Some).map_err(|_| format!("{name} needs a number, not `{value}`"))
+}

@@ -1,0 +1,224 @@
+//! Starting processes: where the workspace is, what is shown, how long a step may take.
+//!
+//! Every step of every command goes through [`Step`], which prints what it runs and ends it, with all that it started,
+//! when its time is up: a hanging test fails, it does not hang the machine that runs it.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use crate::Outcome;
+
+/// The longest a single step may take: a cold build of the whole workspace on a small machine stays well below.
+pub(crate) const STEP_BOUND: Duration = Duration::from_secs(40 * 60);
+
+/// How often a running step is looked at when it prints nothing.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Lines between the reader of a step's output and us; past it the step waits for us to print.
+const LINES_IN_FLIGHT: usize = 1024;
+
+/// The folder that holds the workspace's `Cargo.toml`.
+pub(crate) fn workspace_root() -> PathBuf {
+    let here = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    here.ancestors().nth(2).expect("xtask lies two folders below the root").to_path_buf()
+}
+
+/// The folder that cargo builds into.
+pub(crate) fn target_folder() -> PathBuf {
+    let named = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    named.map_or_else(|| workspace_root().join("target"), |folder| workspace_root().join(folder))
+}
+
+/// The cargo that runs us, so that one toolchain does everything.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(workspace_root());
+    command
+}
+
+/// Whether `program` can be started at all.
+pub(crate) fn exists(program: impl AsRef<OsStr>) -> bool {
+    Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+}
+
+/// What a quick question to another program answers on its standard output; an error carries what it said instead.
+pub(crate) fn answer(command: &mut Command) -> Result<String, String> {
+    let output =
+        command.stdin(Stdio::null()).output().map_err(|error| format!("{}: {error}", name_of(command)))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = said.trim();
+    Err(format!("{} failed: {}", name_of(command), if said.is_empty() { "it said nothing" } else { said }))
+}
+
+fn name_of(command: &Command) -> String {
+    command.get_program().to_string_lossy().into_owned()
+}
+
+/// One announced, bounded run of a program.
+pub(crate) struct Step {
+    command: Command,
+    what: String,
+    bound: Duration,
+}
+
+impl Step {
+    pub(crate) fn new(what: impl Into<String>, command: Command) -> Self {
+        Self { command, what: what.into(), bound: STEP_BOUND }
+    }
+
+    pub(crate) fn within(mut self, bound: Duration) -> Self {
+        self.bound = bound;
+        self
+    }
+
+    /// Runs it with its output going where ours goes; anything but success is an error.
+    pub(crate) fn run(self) -> Outcome {
+        let what = self.what.clone();
+        let status = self.run_with_lines(None)?;
+        if status.success() { Ok(()) } else { Err(format!("{what} failed ({status})")) }
+    }
+
+    /// Runs it, prints each line of its standard output and shows it to `each_line`.
+    pub(crate) fn run_reading(self, each_line: &mut dyn FnMut(&str)) -> Result<ExitStatus, String> {
+        self.run_with_lines(Some(each_line))
+    }
+
+    fn run_with_lines(mut self, each_line: Option<&mut dyn FnMut(&str)>) -> Result<ExitStatus, String> {
+        println!("==> {}", self.what);
+        let started = Instant::now();
+        if each_line.is_some() {
+            self.command.stdout(Stdio::piped());
+        }
+        let mut child =
+            self.command.spawn().map_err(|error| format!("{}: {error}", name_of(&self.command)))?;
+        let status = match each_line {
+            Some(each_line) => pass_lines(&mut child, started, self.bound, each_line),
+            None => wait(&mut child, started, self.bound),
+        };
+        status.map_err(|reason| format!("{}: {reason}", self.what))
+    }
+}
+
+/// Prints and shows lines until the output ends. A grandchild that outlives the child may hold the pipe open, so the
+/// end of the child counts as well as the end of the output.
+fn pass_lines(
+    child: &mut Child,
+    started: Instant,
+    bound: Duration,
+    each_line: &mut dyn FnMut(&str),
+) -> Result<ExitStatus, String> {
+    let output = child.stdout.take().expect("the caller asked for a pipe");
+    let (lines, arriving) = mpsc::sync_channel(LINES_IN_FLIGHT);
+    std::thread::spawn(move || {
+        let mut reader = BufReader::new(output);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+            let text = String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']).to_owned();
+            line.clear();
+            if lines.send(text).is_err() {
+                return;
+            }
+        }
+    });
+    loop {
+        match arriving.recv_timeout(LOOK_EVERY) {
+            Ok(line) => {
+                println!("{line}");
+                each_line(&line);
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => return wait(child, started, bound),
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
+                    return Ok(status);
+                }
+            }
+        }
+        end_if_late(child, started, bound)?;
+    }
+}
+
+fn wait(child: &mut Child, started: Instant, bound: Duration) -> Result<ExitStatus, String> {
+    loop {
+        if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
+            return Ok(status);
+        }
+        end_if_late(child, started, bound)?;
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+fn end_if_late(child: &mut Child, started: Instant, bound: Duration) -> Outcome {
+    if started.elapsed() < bound {
+        return Ok(());
+    }
+    end_with_descendants(child);
+    Err(format!("not done after {} s, ended", bound.as_secs()))
+}
+
+/// Ends a child and what it has started: killing cargo alone would leave the test programs running. The children are
+/// kept in our own process group, so that Ctrl-C reaches them all, which is why the group cannot be used here.
+fn end_with_descendants(child: &mut Child) {
+    if cfg!(windows) {
+        let _ = answer(Command::new("taskkill").args(["/T", "/F", "/PID", &child.id().to_string()]));
+    } else {
+        let table = answer(Command::new("ps").args(["-A", "-o", "pid=,ppid="])).unwrap_or_default();
+        for id in descendants(&table, child.id()) {
+            let _ = answer(Command::new("kill").args(["-KILL", &id.to_string()]));
+        }
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// All processes below `ancestor` in a table of lines `id parent`.
+fn descendants(table: &str, ancestor: u32) -> Vec<u32> {
+    let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
+    for line in table.lines() {
+        let mut ids = line.split_whitespace().map_while(|word| word.parse::<u32>().ok());
+        if let (Some(id), Some(parent)) = (ids.next(), ids.next()) {
+            children.entry(parent).or_default().push(id);
+        }
+    }
+    let mut found = Vec::new();
+    let mut open = vec![ancestor];
+    while let Some(next) = open.pop() {
+        for child in children.remove(&next).unwrap_or_default() {
+            found.push(child);
+            open.push(child);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descendants_are_found_below_the_ancestor_only() {
+        let mut found = descendants("1 0\n10 1\n11 10\n12 10\n 13 12\n20 1\n", 10);
+        found.sort_unstable();
+        assert_eq!(found, [11, 12, 13]);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_step_that_hangs_is_ended_at_its_bound() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 600 & sleep 600"]);
+        let started = Instant::now();
+        let outcome =
+            Step::new("hang on purpose", command).within(Duration::from_millis(200)).run_reading(&mut |_| {});
+        assert!(outcome.is_err_and(|reason| reason.contains("ended")));
+        assert!(started.elapsed() < Duration::from_secs(30));
+    }
+}

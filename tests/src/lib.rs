@@ -1,0 +1,13 @@
+//! What the tests across programs share.
+//!
+//! [`c_enet`] drives a real C ENet host in a process of its own, [`udp_host`] a ferry-enet host over a socket in the
+//! test's thread, [`pair`] connects one to the other and runs both until a condition holds. [`relay`] stands between
+//! two ports and treats datagrams badly; [`payload`] makes bytes that both programs can check.
+//!
+//! Everything stays on 127.0.0.1, ports are chosen by the system, and every wait has a bound.
+
+pub mod c_enet;
+pub mod pair;
+pub mod payload;
+pub mod relay;
+pub mod udp_host;
