@@ -18,7 +18,7 @@ use crate::udp_host::UdpHost;
 pub const CONNECT_DATA: u32 = 0xFE44_1234;
 
 /// A handshake takes milliseconds; over a bad network ENet tries again after half a second, then one, then two.
-const HANDSHAKE_BOUND: Duration = Duration::from_secs(15);
+const HANDSHAKE_BOUND: Duration = Duration::from_secs(30);
 
 /// How long one turn may sleep.
 const TURN: Duration = Duration::from_millis(1);

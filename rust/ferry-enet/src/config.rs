@@ -55,16 +55,15 @@ pub struct Config {
     pub throttle: ThrottleConfig,
 }
 
-/// When a peer counts as dead: what it does not acknowledge is sent again after a time that doubles with each try;
-/// it is given up when nothing at all was acknowledged for `maximum`, or for `minimum` and the doubling has come to
-/// `limit` (32 is five doublings).
+/// When a peer counts as dead: when nothing at all was acknowledged for as long as the usual answering time takes to
+/// double up to its `limit`-fold (32 is five doublings), but for `minimum` at least and for `maximum` at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// The factor that the doubling must have reached.
+    /// How many times the usual answering time (a round trip and four times its scatter) it may come to.
     pub limit: u32,
     /// The least time to wait, whatever the factor.
     pub minimum: Duration,
-    /// The most time to wait.
+    /// The most time to wait; counts if it is below `minimum`.
     pub maximum: Duration,
 }
 
@@ -191,7 +190,8 @@ mod tests {
 
     #[test]
     fn each_setting_out_of_range_is_named() {
-        let broken: [(&str, fn(&mut Config)); 10] = [
+        type Change = fn(&mut Config);
+        let broken: [(&str, Change); 10] = [
             ("max_peers", |c| c.max_peers = 0),
             ("max_peers", |c| c.max_peers = 4096),
             ("max_half_open", |c| c.max_half_open = 0),

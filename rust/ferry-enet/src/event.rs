@@ -86,7 +86,9 @@ impl Event {
     /// The connection that this is about.
     pub fn peer(&self) -> PeerId {
         match *self {
-            Self::Connected { peer, .. } | Self::Received { peer, .. } | Self::Disconnected { peer, .. } => peer,
+            Self::Connected { peer, .. } | Self::Received { peer, .. } | Self::Disconnected { peer, .. } => {
+                peer
+            }
         }
     }
 }

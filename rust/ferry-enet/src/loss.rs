@@ -42,7 +42,8 @@ impl LossMeter {
         if self.sent == 0 || now.micros_since(started) < INTERVAL_US {
             return;
         }
-        let loss = (u64::from(self.lost) * u64::from(SCALE) / u64::from(self.sent)).min(u64::from(SCALE)) as u32;
+        let loss =
+            (u64::from(self.lost) * u64::from(SCALE) / u64::from(self.sent)).min(u64::from(SCALE)) as u32;
         self.variance = (self.variance * 3 + loss.abs_diff(self.mean)) / 4;
         self.mean = (self.mean * 7 + loss) / 8;
         (self.sent, self.lost) = (0, 0);

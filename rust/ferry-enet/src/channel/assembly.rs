@@ -53,7 +53,7 @@ pub(crate) fn plausible(fragment: &Fragment<'_>, maximum_len: usize) -> bool {
             end == u64::from(fragment.total_len)
                 && (fragment.number == 0) == (fragment.offset == 0)
                 && (fragment.number == 0
-                    || fragment.offset % fragment.number == 0
+                    || fragment.offset.is_multiple_of(fragment.number)
                         && len <= u64::from(fragment.offset / fragment.number))
         } else {
             u64::from(fragment.offset) == u64::from(fragment.number) * len

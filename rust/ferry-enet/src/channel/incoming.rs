@@ -132,7 +132,12 @@ impl IncomingChannel {
         Fate::Taken
     }
 
-    pub(crate) fn receive_fragment(&mut self, seq: u16, fragment: &Fragment<'_>, inbox: &mut Inbox<'_>) -> Fate {
+    pub(crate) fn receive_fragment(
+        &mut self,
+        seq: u16,
+        fragment: &Fragment<'_>,
+        inbox: &mut Inbox<'_>,
+    ) -> Fate {
         if !plausible(fragment, inbox.budget.maximum_packet)
             || seq != fragment.start_seq.wrapping_add(fragment.number as u16)
         {

@@ -36,7 +36,8 @@ impl BandwidthTimer {
 
     pub(super) fn due(&self, config: &Config, peers: usize) -> Option<Timestamp> {
         let needed = self.changed || self.limited_peers || config.outgoing_bandwidth != 0;
-        (needed && peers > 0).then(|| self.last.map_or(Timestamp::default(), |last| last.after_micros(INTERVAL_US)))
+        (needed && peers > 0)
+            .then(|| self.last.map_or(Timestamp::default(), |last| last.after_micros(INTERVAL_US)))
     }
 }
 
@@ -102,29 +103,15 @@ fn limit_throttles(peers: &mut [&mut Peer], outgoing_bandwidth: u32, elapsed_us:
 /// Tells each peer its share of the incoming bandwidth, and the outgoing one. Returns the slots of those who were told
 /// something new.
 fn tell_shares(peers: &mut [&mut Peer], incoming: u32, outgoing: u32) -> Vec<u16> {
-    let mut left = incoming;
-    let mut sharers: Vec<bool> = vec![true; peers.len()];
-    let mut share = 0;
-    while incoming != 0 {
-        let count = sharers.iter().filter(|sharer| **sharer).count() as u32;
-        let Some(part) = left.checked_div(count) else { break };
-        share = part;
-        let mut found = false;
-        for (peer, sharer) in peers.iter().zip(&mut sharers) {
-            let modest = peer.outgoing_bandwidth != 0 && peer.outgoing_bandwidth < share;
-            if *sharer && modest {
-                *sharer = false;
-                found = true;
-                left -= peer.outgoing_bandwidth;
-            }
-        }
-        if !found {
-            break;
-        }
+    let mut share = equal_share(incoming, peers.iter().map(|peer| peer.outgoing_bandwidth).collect());
+    if incoming != 0 {
+        // Nought would mean "no limit".
+        share = share.max(1);
     }
     let mut told = Vec::new();
-    for (peer, sharer) in peers.iter_mut().zip(sharers) {
-        let own = if sharer { share } else { peer.outgoing_bandwidth };
+    for peer in peers {
+        let modest = peer.outgoing_bandwidth != 0 && peer.outgoing_bandwidth < share;
+        let own = if modest { peer.outgoing_bandwidth } else { share };
         if peer.announced_bandwidth != (own, outgoing) {
             peer.announced_bandwidth = (own, outgoing);
             peer.queue_control(ReliableBody::BandwidthLimit { incoming: own, outgoing });
@@ -132,4 +119,36 @@ fn tell_shares(peers: &mut [&mut Peer], incoming: u32, outgoing: u32) -> Vec<u16
         }
     }
     told
+}
+
+/// What each gets of `bandwidth` if those who want less keep to that and the others share the rest equally. A wish of 0
+/// is one for any amount.
+fn equal_share(bandwidth: u32, mut wishes: Vec<u32>) -> u32 {
+    wishes.sort_unstable();
+    let mut left = bandwidth;
+    let mut sharers = wishes.len() as u32;
+    for wish in wishes.into_iter().filter(|&wish| wish != 0) {
+        if wish >= left / sharers {
+            break;
+        }
+        left -= wish;
+        sharers -= 1;
+    }
+    // If all of them are modest, nobody asks for a share, and any will do that is not below what they want.
+    left.checked_div(sharers).unwrap_or(bandwidth)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_modest_keep_their_wish_and_the_others_share_the_rest() {
+        assert_eq!(equal_share(0, vec![0, 0, 10]), 0);
+        assert_eq!(equal_share(900, vec![0, 0, 0]), 300);
+        assert_eq!(equal_share(900, vec![0, 100, 0]), 400);
+        assert_eq!(equal_share(900, vec![350, 100, 0]), 450);
+        assert_eq!(equal_share(900, vec![100, 100]), 900);
+        assert_eq!(equal_share(3, vec![0, 0, 0, 0]), 0);
+    }
 }

@@ -9,7 +9,11 @@ use crate::address::Address;
 use crate::compress::Compressor;
 use crate::peer::{Peer, State, Surroundings};
 use crate::time::Timestamp;
-use crate::wire::{Body, Commands, Header, HeaderLayout, MAXIMUM_MTU, NO_PEER_ID};
+use crate::wire::{Body, Commands, Header, HeaderLayout, MAXIMUM_MTU, NO_PEER_ID, Number};
+
+/// A datagram of somebody who is no peer holds a CONNECT and nothing else. More of it is not decompressed: some
+/// bytes can be made to stand for thousands, and to take a millisecond.
+const STRANGERS_COMMANDS: usize = Number::Connect.size();
 
 /// Why a datagram is dropped unread.
 enum Dropped {
@@ -43,7 +47,10 @@ impl<A: Address> Host<A> {
             (false, _) => body,
             (true, None) => return Err(Dropped::Malformed),
             (true, Some(compressor)) => {
-                let room = usize::from(MAXIMUM_MTU) - layout.commands;
+                let room = match header.peer_id {
+                    NO_PEER_ID => STRANGERS_COMMANDS,
+                    _ => usize::from(MAXIMUM_MTU) - layout.commands,
+                };
                 decompress(compressor.as_mut(), body, &mut scratch[..room]).ok_or(Dropped::Malformed)?
             }
         };
@@ -91,7 +98,8 @@ impl<A: Address> Host<A> {
             *address = from;
         }
         peer.count_received(datagram_len);
-        let no_room_for_peer = (full && peer.stage() == Stage::HalfOpen).then_some(self.config.refusal_when_full);
+        let no_room_for_peer =
+            (full && peer.stage() == Stage::HalfOpen).then_some(self.config.refusal_when_full);
         let mut around = Surroundings {
             events: &mut self.events,
             pool: &mut self.pool,

@@ -176,7 +176,9 @@ impl<A: Address> Host<A> {
         };
         let compressor = self.compressor.as_deref_mut();
         let compressed = compressor
-            .and_then(|compressor| compressor.compress(&buffer[commands.clone()], &mut self.scratch[..written]))
+            .and_then(|compressor| {
+                compressor.compress(&buffer[commands.clone()], &mut self.scratch[..written])
+            })
             .filter(|&len| len < written);
         header.compressed = compressed.is_some();
         header.write(buffer);

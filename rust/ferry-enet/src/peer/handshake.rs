@@ -20,8 +20,8 @@ use crate::config::Config;
 use crate::event::{DisconnectReason, Event, PeerId};
 use crate::time::{Timestamp, duration_micros};
 use crate::wire::{
-    CONTROL_CHANNEL, Connect, MAXIMUM_CHANNELS, MAXIMUM_MTU, MAXIMUM_WINDOW_SIZE, MINIMUM_MTU, MINIMUM_WINDOW_SIZE,
-    NO_PEER_ID, NO_SESSION, SESSION_MASK, VerifyConnect,
+    CONTROL_CHANNEL, Connect, MAXIMUM_CHANNELS, MAXIMUM_MTU, MAXIMUM_WINDOW_SIZE, MINIMUM_MTU,
+    MINIMUM_WINDOW_SIZE, NO_PEER_ID, NO_SESSION, SESSION_MASK, VerifyConnect,
 };
 
 /// The sequence number of every connection's first command.

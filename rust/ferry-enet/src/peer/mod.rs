@@ -38,8 +38,8 @@ use crate::wire::{MAXIMUM_WINDOW_SIZE, MINIMUM_WINDOW_SIZE, NO_PEER_ID, NO_SESSI
 use budget::Budget;
 pub(crate) use handshake::acceptable as handshake_acceptable;
 pub(crate) use receive::Surroundings;
-use send::UnreliableQueue;
 pub(crate) use send::Limits;
+use send::UnreliableQueue;
 pub(crate) use transmit::Filled;
 
 /// Where a connection stands.
@@ -48,15 +48,22 @@ pub(crate) enum State {
     /// Our CONNECT is on its way.
     Connecting,
     /// Their CONNECT has arrived, our VERIFY_CONNECT is on its way. Given up at `deadline`.
-    AcknowledgingConnect { data: u32, deadline: Timestamp },
+    AcknowledgingConnect {
+        data: u32,
+        deadline: Timestamp,
+    },
     Connected,
     /// Connected, until all that is queued has arrived.
-    DisconnectLater { data: u32 },
+    DisconnectLater {
+        data: u32,
+    },
     /// Our DISCONNECT is on its way.
     Disconnecting,
     /// Over for the game. Stays a while to acknowledge a DISCONNECT that comes again because our first
     /// acknowledgement got lost: the other end would wait in vain otherwise.
-    Draining { until: Timestamp },
+    Draining {
+        until: Timestamp,
+    },
     /// The slot can be used again.
     Gone,
 }
@@ -154,7 +161,14 @@ struct QueuedReliable {
 }
 
 impl Peer {
-    fn new(id: PeerId, state: State, sessions: Sessions, connect_id: u32, channel_count: u8, config: &Config) -> Self {
+    fn new(
+        id: PeerId,
+        state: State,
+        sessions: Sessions,
+        connect_id: u32,
+        channel_count: u8,
+        config: &Config,
+    ) -> Self {
         Self {
             id,
             state,
@@ -315,5 +329,7 @@ pub(crate) fn window_for_bandwidth(outgoing: u32, incoming: u32) -> u32 {
         (outgoing, incoming) => outgoing.min(incoming),
     };
     // A sixteenth of a second's worth, in whole steps of the smallest window.
-    (bandwidth / MAXIMUM_WINDOW_SIZE).saturating_mul(MINIMUM_WINDOW_SIZE).clamp(MINIMUM_WINDOW_SIZE, MAXIMUM_WINDOW_SIZE)
+    (bandwidth / MAXIMUM_WINDOW_SIZE)
+        .saturating_mul(MINIMUM_WINDOW_SIZE)
+        .clamp(MINIMUM_WINDOW_SIZE, MAXIMUM_WINDOW_SIZE)
 }

@@ -71,7 +71,9 @@ impl Peer {
                 self.handle_verify_connect(now, verify, around)?;
                 Ok(self.established())
             }
-            Body::Disconnect { data } => Ok(self.handle_disconnect(now, data, command.wants_acknowledgement, around)),
+            Body::Disconnect { data } => {
+                Ok(self.handle_disconnect(now, data, command.wants_acknowledgement, around))
+            }
             _ if !self.established() => Err(Refused),
             Body::Ping => Ok(true),
             Body::BandwidthLimit { incoming, outgoing } => {
@@ -89,7 +91,11 @@ impl Peer {
         }
     }
 
-    fn receive_packet(&mut self, command: &Command<'_>, around: &mut Surroundings<'_>) -> Result<bool, Refused> {
+    fn receive_packet(
+        &mut self,
+        command: &Command<'_>,
+        around: &mut Surroundings<'_>,
+    ) -> Result<bool, Refused> {
         let incoming = &mut self.channels.get_mut(command.channel).ok_or(Refused)?.incoming;
         if self.state != State::Connected {
             // The game has said goodbye: what comes now is acknowledged, for the sender's sake, and dropped.

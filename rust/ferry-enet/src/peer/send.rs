@@ -131,7 +131,13 @@ impl UnreliableQueue {
 
 impl Peer {
     /// Queues a packet of the game.
-    pub(crate) fn send(&mut self, channel: u8, mode: Mode, packet: &Bytes, limits: &Limits) -> Result<(), SendError> {
+    pub(crate) fn send(
+        &mut self,
+        channel: u8,
+        mode: Mode,
+        packet: &Bytes,
+        limits: &Limits,
+    ) -> Result<(), SendError> {
         if self.state != State::Connected {
             return Err(SendError::NotConnected);
         }
@@ -143,7 +149,9 @@ impl Peer {
         let used_up = outgoing.unreliable_used_up();
         if packet.len() <= piece_len {
             return match mode {
-                Mode::Unsequenced | Mode::UnsequencedUnlessLarge => self.send_unsequenced(channel, packet, limits),
+                Mode::Unsequenced | Mode::UnsequencedUnlessLarge => {
+                    self.send_unsequenced(channel, packet, limits)
+                }
                 Mode::Unreliable | Mode::UnreliableUnlessLarge if !used_up => {
                     self.send_unreliable(channel, packet, limits)
                 }

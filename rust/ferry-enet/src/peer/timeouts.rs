@@ -3,11 +3,20 @@
 //! Four things can be due: a command to be sent again, a ping, the end of patience, and the end of a slot that only
 //! lingers. [`Peer::next_deadline`] says when the first of them is; [`Peer::handle_timeout`] does whatever is due, and is
 //! harmless when called too early.
+//!
+//! A command is sent again after the usual answering time, then after twice that, and so on, but never more than two
+//! seconds later. The other end counts as dead when *nothing at all* was acknowledged for as long as `limit` doublings
+//! would have taken, within `minimum` and `maximum`. (The C library asks of each command by itself: on a line that loses
+//! a third, it gives up a peer that answers all the time, because one command was lost six times in a row; and it
+//! notices only when a doubled time is over.)
 
 use super::{Peer, QueuedReliable, Stage, State};
 use crate::channel::outgoing::Reliable;
 use crate::event::{DisconnectReason, EventQueue};
 use crate::time::{Timestamp, duration_micros};
+
+/// However often a command was lost, it is sent again this soon, unless a round trip takes longer.
+const LONGEST_PATIENCE_US: u64 = 2_000_000;
 
 impl Peer {
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
@@ -34,8 +43,10 @@ impl Peer {
             }
             _ => {}
         }
-        let hopeless = self.retransmit_at.is_some_and(|at| now >= at) && self.queue_overdue(now);
-        if hopeless || self.patience_ends().is_some_and(|at| now >= at) {
+        if self.retransmit_at.is_some_and(|at| now >= at) {
+            self.queue_overdue(now);
+        }
+        if self.patience_ends().is_some_and(|at| now >= at) {
             self.give_up(events);
         } else if self.ping_due().is_some_and(|at| now >= at) {
             self.ping();
@@ -44,7 +55,11 @@ impl Peer {
 
     /// When the longest silence that is borne will be over, if there is a silence.
     fn patience_ends(&self) -> Option<Timestamp> {
-        Some(self.silent_since? + self.timeouts.maximum)
+        let doublings = u64::from(self.timeouts.limit).saturating_mul(2).saturating_sub(1);
+        let silence_us = self.rtt.retransmit_after_us().saturating_mul(doublings);
+        let least_us = duration_micros(self.timeouts.minimum);
+        let most_us = duration_micros(self.timeouts.maximum);
+        Some(self.silent_since?.after_micros(silence_us.max(least_us).min(most_us)))
     }
 
     fn ping_due(&self) -> Option<Timestamp> {
@@ -60,9 +75,10 @@ impl Peer {
         }
     }
 
-    /// Queues every command whose answer is overdue to be sent again. True if the peer must be given up.
-    fn queue_overdue(&mut self, now: Timestamp) -> bool {
-        let mut round = Round { now, next: None, oldest: None, tries: 0, overdue: 0, payload: 0 };
+    /// Queues every command whose answer is overdue to be sent again.
+    fn queue_overdue(&mut self, now: Timestamp) {
+        let longest_patience_us = LONGEST_PATIENCE_US.max(self.rtt.retransmit_after_us());
+        let mut round = Round { now, longest_patience_us, next: None, oldest: None, overdue: 0, payload: 0 };
         for (index, command) in self.control.awaited() {
             if round.is_overdue(command) {
                 self.control_queue.push_back(index);
@@ -82,28 +98,21 @@ impl Peer {
         for _ in 0..round.overdue {
             self.loss.on_lost();
         }
-        self.silent_since = earliest(self.silent_since, round.oldest);
-        self.hopeless(now, round.tries)
-    }
-
-    /// Whether silence and the doubling together have come to their limits.
-    fn hopeless(&self, now: Timestamp, tries: u32) -> bool {
-        let Some(since) = self.silent_since else { return false };
-        let factor = 1_u32.checked_shl(tries.saturating_sub(1)).unwrap_or(u32::MAX);
-        let silence_us = now.micros_since(since);
-        silence_us >= duration_micros(self.timeouts.maximum)
-            || factor >= self.timeouts.limit && silence_us >= duration_micros(self.timeouts.minimum)
+        if let Some(oldest) = round.oldest {
+            // What was acknowledged since then was a sign of life.
+            self.silent_since.get_or_insert(oldest.max(self.last_acknowledged));
+        }
     }
 }
 
 /// One look at everything that awaits an answer.
 struct Round {
     now: Timestamp,
+    longest_patience_us: u64,
     /// When the next answer is due.
     next: Option<Timestamp>,
-    /// When the oldest overdue command was sent, and the most sendings of one.
+    /// When the oldest overdue command was sent.
     oldest: Option<Timestamp>,
-    tries: u32,
     overdue: u32,
     payload: usize,
 }
@@ -116,11 +125,10 @@ impl Round {
             return false;
         }
         self.oldest = earliest(self.oldest, Some(command.sent_at));
-        self.tries = self.tries.max(command.attempts);
         self.overdue += 1;
         self.payload += command.body.payload_len();
         command.queued = true;
-        command.patience_us = command.patience_us.saturating_mul(2);
+        command.patience_us = command.patience_us.saturating_mul(2).min(self.longest_patience_us);
         true
     }
 }

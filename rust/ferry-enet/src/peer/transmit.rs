@@ -79,7 +79,9 @@ impl Peer {
         while room && let Some(next) = self.next_packet(window_open) {
             room = match next {
                 Next::Unreliable => self.fill_unreliable(writer, filled),
-                Next::Retransmission(at) => self.fill_reliable(now, at, true, &mut window_open, writer, filled),
+                Next::Retransmission(at) => {
+                    self.fill_reliable(now, at, true, &mut window_open, writer, filled)
+                }
                 Next::Reliable(at) => self.fill_reliable(now, at, false, &mut window_open, writer, filled),
             };
         }
@@ -93,7 +95,8 @@ impl Peer {
                 return Some(Next::Retransmission(again));
             }
             if let Some(&reliable) = self.reliable_queue.front() {
-                let first = unreliable.is_none_or(|other| reliable.order.wrapping_sub(other.order) as i32 <= 0);
+                let first =
+                    unreliable.is_none_or(|other| reliable.order.wrapping_sub(other.order) as i32 <= 0);
                 if first {
                     return Some(Next::Reliable(reliable));
                 }

@@ -290,7 +290,8 @@ impl Command<'_> {
             Body::Disconnect { data } => writer.u32(data),
             Body::Ping => {}
             Body::SendReliable { payload } => write_payload(writer, payload),
-            Body::SendUnreliable { seq: number, payload } | Body::SendUnsequenced { group: number, payload } => {
+            Body::SendUnreliable { seq: number, payload }
+            | Body::SendUnsequenced { group: number, payload } => {
                 writer.u16(number);
                 write_payload(writer, payload);
             }

@@ -92,7 +92,7 @@ impl World {
         world.add(config.clone());
         world.add(config.clone());
         let client = world.connect(1, 0, 8, 77);
-        world.run_until(Duration::from_secs(60), |world| {
+        world.run_until(Duration::from_secs(600), |world| {
             world.stations.iter().all(|station| !station.events.is_empty())
         });
         let server = world.stations[0].events[0].peer();
@@ -104,7 +104,7 @@ impl World {
     /// Adds a host on a machine of its own; its number is its place's.
     pub fn add(&mut self, config: Config) -> usize {
         let mut random = self.random.fork();
-        let host = Host::new(config, move || random.next() as u32).expect("a good configuration");
+        let host = Host::new(config, move || random.any() as u32).expect("a good configuration");
         let place = Place::of(self.stations.len() as u16);
         self.stations.push(Station { place, host, events: Vec::new(), asleep: false });
         self.stations.len() - 1
