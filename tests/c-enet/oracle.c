@@ -381,8 +381,13 @@ static void start(const struct options *options)
                             (enet_uint32)options->incoming, (enet_uint32)options->outgoing);
     if (host == NULL)
         fail("no host: the port may be in use");
-    if (options->mtu != 0)
+    if (options->mtu != 0) {
+        size_t i;
         host->mtu = (enet_uint32)options->mtu;
+        /* ENet 1.3.17 takes the host's number over when the host is made, 1.3.18 when a connection is. */
+        for (i = 0; i < host->peerCount; i++)
+            host->peers[i].mtu = host->mtu;
+    }
     if (options->max_packet != 0)
         host->maximumPacketSize = (size_t)options->max_packet;
     if (options->duplicate_peers != 0)

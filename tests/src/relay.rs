@@ -1,7 +1,7 @@
 //! A bad network between two ports of this machine.
 //!
 //! A client that sends to the relay's port reaches the server behind it, and the answers come back the same way; on
-//! the way datagrams are lost, doubled and delayed, each by its own amount, so that they overtake each other. What
+//! the way datagrams are lost, doubled, damaged and delayed, each by its own amount, so that they overtake each other. What
 //! happens to the n-th datagram of a direction depends on the seed alone. One thread a direction; both end when the
 //! relay is dropped. One client at a time: answers go to whoever sent last.
 
@@ -27,6 +27,8 @@ pub struct Conditions {
     pub loss_percent: u32,
     /// Of a hundred datagrams, how many come twice.
     pub duplication_percent: u32,
+    /// Of a hundred datagrams, how many have a bit flipped. UDP's own checksum is made anew behind it.
+    pub corruption_percent: u32,
     /// Each datagram takes a random time up to this.
     pub longest_delay: Duration,
     /// What chance is drawn from.
@@ -34,9 +36,16 @@ pub struct Conditions {
 }
 
 impl Conditions {
+    /// Hands on every datagram once, at once and as it is.
+    pub fn good(seed: u32) -> Self {
+        let longest_delay = Duration::ZERO;
+        Self { loss_percent: 0, duplication_percent: 0, corruption_percent: 0, longest_delay, seed }
+    }
+
     /// Loses a tenth, doubles a tenth and shuffles within some milliseconds.
     pub fn bad(seed: u32) -> Self {
-        Self { loss_percent: 10, duplication_percent: 10, longest_delay: Duration::from_millis(8), seed }
+        let longest_delay = Duration::from_millis(8);
+        Self { loss_percent: 10, duplication_percent: 10, longest_delay, ..Self::good(seed) }
     }
 }
 
@@ -127,7 +136,7 @@ impl Direction {
                         if waiting.len() < UNDER_WAY {
                             count += 1;
                             let due = Instant::now() + self.delay();
-                            waiting.push(Reverse((due, count, target, buffer[..length].to_vec())));
+                            waiting.push(Reverse((due, count, target, self.copy(&buffer[..length]))));
                         }
                     }
                 }
@@ -148,6 +157,15 @@ impl Direction {
             return 0;
         }
         1 + u32::from(self.chance.below(100) < self.conditions.duplication_percent)
+    }
+
+    fn copy(&mut self, datagram: &[u8]) -> Vec<u8> {
+        let mut copy = datagram.to_vec();
+        if self.chance.below(100) < self.conditions.corruption_percent && !copy.is_empty() {
+            let bit = self.chance.below(copy.len() as u32 * 8) as usize;
+            copy[bit / 8] ^= 1 << (bit % 8);
+        }
+        copy
     }
 
     fn delay(&mut self) -> Duration {

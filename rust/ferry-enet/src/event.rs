@@ -1,6 +1,4 @@
-//! What a host tells its driver, and the names it uses for that.
-
-use std::collections::VecDeque;
+//! What a host tells its driver, and the names it uses for that. How events wait is `event_queue.rs`'s business.
 
 use bytes::Bytes;
 
@@ -90,30 +88,5 @@ impl Event {
                 peer
             }
         }
-    }
-}
-
-/// Events on their way to the driver, in order. Bounded: each peer's packets by its budget, the rest by two for each
-/// connection, which each cost their makers a handshake.
-pub(crate) struct EventQueue {
-    events: VecDeque<Event>,
-}
-
-impl EventQueue {
-    pub(crate) fn new() -> Self {
-        Self { events: VecDeque::new() }
-    }
-
-    pub(crate) fn push(&mut self, event: Event) {
-        self.events.push_back(event);
-    }
-
-    pub(crate) fn pop(&mut self) -> Option<Event> {
-        self.events.pop_front()
-    }
-
-    /// Drops all that is queued about a peer which the driver wants to hear no more of.
-    pub(crate) fn forget(&mut self, peer: PeerId) {
-        self.events.retain(|event| event.peer() != peer);
     }
 }

@@ -105,9 +105,9 @@ impl RttEstimator {
     }
 
     /// How long to wait for an acknowledgement before sending again, in microseconds.
-    pub(crate) fn retransmit_after_us(&self) -> u64 {
+    pub(crate) fn retransmit_after_us(&self) -> u32 {
         let ms = self.mean_ms.saturating_add(self.variance_ms.saturating_mul(4));
-        u64::from(ms.max(MINIMUM_RETRANSMIT_MS)) * 1000
+        ms.max(MINIMUM_RETRANSMIT_MS).saturating_mul(1000)
     }
 }
 

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::payload_pool;
+use crate::event_queue::own;
 use crate::wire::{Fragment, MAXIMUM_FRAGMENTS};
 
 /// What an early piece costs besides its bytes: its node in the map, roughly.
@@ -124,7 +124,7 @@ impl Assembly {
             }
         } else {
             self.early_bytes += Self::cost(fragment);
-            self.early.insert(fragment.number, payload_pool::own(fragment.payload));
+            self.early.insert(fragment.number, own(fragment.payload));
         }
         Piece::Taken
     }

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use super::assembly::{Assembly, Piece, plausible};
 use super::outgoing::Index;
 use crate::event::Mode;
-use crate::payload_pool;
+use crate::event_queue::own;
 use crate::peer::budget::{Inbox, PACKET_OVERHEAD};
 use crate::wire::{Fragment, OPEN_RELIABLE_WINDOWS, RELIABLE_WINDOW_BITS, RELIABLE_WINDOWS};
 
@@ -122,7 +122,7 @@ impl IncomingChannel {
             inbox.deliver_copy(Mode::Reliable, payload);
             self.release(inbox);
         } else {
-            let held = Held::Packet(payload_pool::own(payload));
+            let held = Held::Packet(own(payload));
             if !inbox.budget.fits(held.cost()) {
                 return Fate::NoRoom;
             }
@@ -177,7 +177,7 @@ impl IncomingChannel {
             if self.unreliable.contains_key(&(index, seq)) {
                 return Fate::Repeated;
             }
-            let held = Held::Packet(payload_pool::own(payload));
+            let held = Held::Packet(own(payload));
             if !inbox.budget.fits(held.cost()) {
                 return Fate::NoRoom;
             }

@@ -11,8 +11,8 @@ pub(crate) mod unsequenced;
 use incoming::IncomingChannel;
 use outgoing::OutgoingChannel;
 
-#[derive(Default)]
 pub(crate) struct Channel {
+    number: u8,
     pub(crate) outgoing: OutgoingChannel,
     pub(crate) incoming: IncomingChannel,
 }
@@ -47,7 +47,8 @@ impl Channels {
         }
         let place = self.places.get_mut(usize::from(number))?;
         if *place == 0 {
-            self.used.push(Channel::default());
+            let (outgoing, incoming) = (OutgoingChannel::default(), IncomingChannel::default());
+            self.used.push(Channel { number, outgoing, incoming });
             // 255 channels at most, so the place of the last one is 255.
             *place = self.used.len() as u8;
         }
@@ -64,14 +65,6 @@ impl Channels {
 
     /// The outgoing side of every channel that was used, with its number.
     pub(crate) fn outgoing_mut(&mut self) -> impl Iterator<Item = (u8, &mut OutgoingChannel)> {
-        // The channel knows its place only, so numbers come from the table: at most 255 steps, and only when
-        // something has to be sent again.
-        let mut numbers = vec![0; self.used.len()];
-        for (number, &place) in self.places.iter().enumerate() {
-            if place > 0 {
-                numbers[usize::from(place) - 1] = number as u8;
-            }
-        }
-        numbers.into_iter().zip(self.used.iter_mut().map(|channel| &mut channel.outgoing))
+        self.used.iter_mut().map(|channel| (channel.number, &mut channel.outgoing))
     }
 }

@@ -14,23 +14,26 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::time::Timestamp;
-use crate::wire::{Connect, OPEN_RELIABLE_WINDOWS, RELIABLE_WINDOW_BITS, ThrottleParameters, VerifyConnect};
+use crate::wire::{
+    Connect, Fragment, OPEN_RELIABLE_WINDOWS, RELIABLE_WINDOW_BITS, ThrottleParameters, VerifyConnect,
+};
 
 /// A reliable command's number without the wrap of the 16 bits on the wire, which are its low ones.
 pub(crate) type Index = u64;
 
 pub(crate) struct Reliable {
     pub(crate) body: ReliableBody,
-    /// How often it was sent, and when last.
-    pub(crate) attempts: u32,
+    /// When it was sent last, and how often it was.
     pub(crate) sent_at: Timestamp,
+    pub(crate) attempts: u32,
     /// How long the last sending may stay without an answer.
-    pub(crate) patience_us: u64,
+    pub(crate) patience_us: u32,
     /// Stands in a queue: not sent yet, or to be sent again.
     pub(crate) queued: bool,
 }
 
 pub(crate) enum ReliableBody {
+    Small(SmallPacket),
     Packet(Bytes),
     Fragment(ReliableFragment),
     Connect(Box<Connect>),
@@ -41,31 +44,91 @@ pub(crate) enum ReliableBody {
     ThrottleConfigure(ThrottleParameters),
 }
 
+/// A packet that is cheaper to copy than to share: no allocation, no counting of who holds it.
+pub(crate) struct SmallPacket {
+    len: u8,
+    bytes: [u8; Self::CAPACITY],
+}
+
+impl SmallPacket {
+    /// Most packets of most games.
+    const CAPACITY: usize = 64;
+
+    /// `None` if it is not small.
+    #[inline]
+    pub(crate) fn new(packet: &[u8]) -> Option<Self> {
+        let mut bytes = [0; Self::CAPACITY];
+        bytes.get_mut(..packet.len())?.copy_from_slice(packet);
+        Some(Self { len: packet.len() as u8, bytes })
+    }
+
+    #[inline]
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+/// Piece `number` of a packet in pieces of `piece_len`.
 pub(crate) struct ReliableFragment {
     pub(crate) packet: Bytes,
-    pub(crate) start_seq: u16,
-    pub(crate) count: u32,
     pub(crate) number: u32,
-    pub(crate) offset: u32,
-    pub(crate) len: u16,
+    pub(crate) piece_len: u16,
+    pub(crate) start_seq: u16,
 }
 
 impl ReliableFragment {
-    pub(crate) fn payload(&self) -> &[u8] {
-        let start = self.offset as usize;
-        &self.packet[start..start + usize::from(self.len)]
+    fn offset(&self) -> usize {
+        self.number as usize * usize::from(self.piece_len)
+    }
+
+    fn end(&self) -> usize {
+        self.packet.len().min(self.offset() + usize::from(self.piece_len))
+    }
+
+    pub(crate) fn is_last(&self) -> bool {
+        self.end() == self.packet.len()
+    }
+
+    pub(crate) fn on_wire(&self) -> Fragment<'_> {
+        Fragment {
+            start_seq: self.start_seq,
+            count: self.packet.len().div_ceil(usize::from(self.piece_len)) as u32,
+            number: self.number,
+            total_len: self.packet.len() as u32,
+            offset: self.offset() as u32,
+            payload: &self.packet[self.offset()..self.end()],
+        }
     }
 }
 
 impl ReliableBody {
     /// Packet bytes in this command: what the window counts.
+    #[inline]
     pub(crate) fn payload_len(&self) -> usize {
         match self {
+            Self::Small(packet) => usize::from(packet.len),
             Self::Packet(packet) => packet.len(),
-            Self::Fragment(fragment) => usize::from(fragment.len),
+            Self::Fragment(fragment) => fragment.end() - fragment.offset(),
             _ => 0,
         }
     }
+}
+
+/// What there is to know of a command that was acknowledged.
+pub(crate) struct Acknowledged {
+    pub(crate) what: What,
+    pub(crate) payload_len: usize,
+    pub(crate) sent_at: Timestamp,
+    pub(crate) attempts: u32,
+    pub(crate) queued: bool,
+}
+
+/// What an acknowledgement may mean for the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    VerifyConnect,
+    Disconnect,
+    Anything,
 }
 
 /// The reliable commands of one channel.
@@ -87,6 +150,7 @@ impl ReliableLine {
         self.oldest + self.entries.len() as u64 - 1
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, body: ReliableBody) -> Index {
         self.entries.push_back(Some(Reliable {
             body,
@@ -104,19 +168,29 @@ impl ReliableLine {
         self.entries.get_mut(place)?.as_mut()
     }
 
-    /// Takes out the command that an acknowledgement of `seq` means, if it was sent and not acknowledged before.
-    pub(crate) fn acknowledge(&mut self, seq: u16) -> Option<Reliable> {
+    /// Frees the command that an acknowledgement of `seq` means, if it was sent and not acknowledged before.
+    #[inline]
+    pub(crate) fn acknowledge(&mut self, seq: u16) -> Option<Acknowledged> {
         let place = usize::from(seq.wrapping_sub(self.oldest as u16));
         let entry = self.entries.get_mut(place)?;
-        if entry.as_ref()?.attempts == 0 {
-            return None;
-        }
-        let command = entry.take();
+        let command = entry.as_ref().filter(|command| command.attempts > 0)?;
+        let acknowledged = Acknowledged {
+            what: match command.body {
+                ReliableBody::VerifyConnect(_) => What::VerifyConnect,
+                ReliableBody::Disconnect { .. } => What::Disconnect,
+                _ => What::Anything,
+            },
+            payload_len: command.body.payload_len(),
+            sent_at: command.sent_at,
+            attempts: command.attempts,
+            queued: command.queued,
+        };
+        *entry = None;
         while let Some(None) = self.entries.front() {
             self.entries.pop_front();
             self.oldest += 1;
         }
-        command
+        Some(acknowledged)
     }
 
     /// Whether the receiver is sure to take number `index` now.
@@ -154,6 +228,7 @@ pub(crate) struct OutgoingChannel {
 }
 
 impl OutgoingChannel {
+    #[inline]
     pub(crate) fn push_reliable(&mut self, body: ReliableBody) -> Index {
         self.unreliable_seq = 0;
         self.line.push(body)

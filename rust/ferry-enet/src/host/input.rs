@@ -102,7 +102,6 @@ impl<A: Address> Host<A> {
             (full && peer.stage() == Stage::HalfOpen).then_some(self.config.refusal_when_full);
         let mut around = Surroundings {
             events: &mut self.events,
-            pool: &mut self.pool,
             outgoing_bandwidth: self.config.outgoing_bandwidth,
             no_room_for_peer,
         };

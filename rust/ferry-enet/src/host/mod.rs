@@ -32,9 +32,9 @@ use crate::address::Address;
 use crate::compress::Compressor;
 use crate::config::{Config, ConfigError, ThrottleConfig, Timeouts};
 use crate::error::{ConnectError, SendError, UnknownPeer};
-use crate::event::{Event, EventQueue, Mode, PeerId};
-use crate::payload_pool::PayloadPool;
-use crate::peer::{Limits, Peer, Stage, State};
+use crate::event::{Event, Mode, PeerId};
+use crate::event_queue::EventQueue;
+use crate::peer::{Limits, Packet, Peer, Stage, State};
 use crate::stats::{HostStats, PeerStats};
 use crate::time::{Timestamp, duration_micros};
 use crate::timer_queue::TimerQueue;
@@ -56,7 +56,6 @@ pub struct Host<A: Address> {
     ready: ReadyList,
     outbox: Outbox<A>,
     events: EventQueue,
-    pool: PayloadPool,
     bandwidth: BandwidthTimer,
     /// Where datagrams are compressed to and decompressed into.
     scratch: Vec<u8>,
@@ -94,7 +93,6 @@ impl<A: Address> Host<A> {
             ready: ReadyList::default(),
             outbox: Outbox::default(),
             events: EventQueue::new(),
-            pool: PayloadPool::new(),
             bandwidth: BandwidthTimer::default(),
             scratch: vec![0; usize::from(MAXIMUM_MTU)],
             stats: HostStats::default(),
@@ -152,8 +150,37 @@ impl<A: Address> Host<A> {
     #[inline]
     pub fn send(&mut self, peer: PeerId, channel: u8, mode: Mode, payload: Bytes) -> Result<(), SendError> {
         let limits = self.limits();
-        let target = self.slots.visible_mut(peer)?;
-        target.send(channel, mode, &payload, &limits)?;
+        self.send_packet(peer, channel, mode, Packet::Owned(payload), limits)
+    }
+
+    /// Queues a copy of `payload`, as [`Host::send`] would a shared packet: for bytes in memory that is not to be given
+    /// away.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Host::send`].
+    #[inline]
+    pub fn send_copy(
+        &mut self,
+        peer: PeerId,
+        channel: u8,
+        mode: Mode,
+        payload: &[u8],
+    ) -> Result<(), SendError> {
+        let limits = self.limits();
+        self.send_packet(peer, channel, mode, Packet::Borrowed(payload), limits)
+    }
+
+    #[inline]
+    fn send_packet(
+        &mut self,
+        peer: PeerId,
+        channel: u8,
+        mode: Mode,
+        packet: Packet<'_>,
+        limits: Limits,
+    ) -> Result<(), SendError> {
+        self.slots.visible_mut(peer)?.send(channel, mode, packet, &limits)?;
         self.ready.insert(peer.slot);
         Ok(())
     }
@@ -163,7 +190,7 @@ impl<A: Address> Host<A> {
         let limits = self.limits();
         let mut taken = 0;
         for peer in self.slots.peers_mut() {
-            if peer.send(channel, mode, payload, &limits).is_ok() {
+            if peer.send(channel, mode, Packet::Shared(payload), &limits).is_ok() {
                 self.ready.insert(peer.id.slot);
                 taken += 1;
             }
@@ -357,6 +384,7 @@ impl<A: Address> Host<A> {
     }
 
     /// Looks at what became of the connection in `slot`, and acts on it. Follows everything that touches one.
+    #[inline]
     fn settle(&mut self, slot: u16) {
         let Some((before, peer)) = self.slots.staged_mut(slot) else { return };
         let after = peer.stage();

@@ -2,7 +2,7 @@
 
 use super::budget::PACKET_OVERHEAD;
 use super::{Peer, State};
-use crate::channel::outgoing::{Reliable, ReliableBody};
+use crate::channel::outgoing::{Acknowledged, What};
 use crate::event::{DisconnectReason, Event};
 use crate::peer::receive::Surroundings;
 use crate::time::Timestamp;
@@ -31,11 +31,11 @@ impl Peer {
         self.forget_acknowledged(&command, channel);
         self.window_closed = false;
         self.measure(now, &command, echo);
-        match (self.state, &command.body) {
-            (State::AcknowledgingConnect { data, .. }, ReliableBody::VerifyConnect(_)) => {
+        match (self.state, command.what) {
+            (State::AcknowledgingConnect { data, .. }, What::VerifyConnect) => {
                 self.handshake_done(data, around);
             }
-            (State::Disconnecting, ReliableBody::Disconnect { .. }) => {
+            (State::Disconnecting, What::Disconnect) => {
                 self.end(DisconnectReason::ByUs, State::Gone, around.events);
             }
             _ => {
@@ -45,21 +45,20 @@ impl Peer {
     }
 
     /// Takes a command that will not be sent again off the books.
-    pub(super) fn forget_acknowledged(&mut self, command: &Reliable, channel: u8) {
-        let payload_len = command.body.payload_len();
+    pub(super) fn forget_acknowledged(&mut self, command: &Acknowledged, channel: u8) {
         self.unacknowledged -= 1;
         if channel != CONTROL_CHANNEL {
-            self.reliable_bytes -= payload_len + PACKET_OVERHEAD;
+            self.reliable_bytes -= command.payload_len + PACKET_OVERHEAD;
         }
         if !command.queued {
-            self.bytes_in_flight -= payload_len;
+            self.bytes_in_flight -= command.payload_len;
         }
         if self.unacknowledged == 0 {
             self.retransmit_at = None;
         }
     }
 
-    fn measure(&mut self, now: Timestamp, command: &Reliable, echo: u16) {
+    fn measure(&mut self, now: Timestamp, command: &Acknowledged, echo: u16) {
         let answers_last_sending = !command.queued && echo == command.sent_at.wire_millis();
         if answers_last_sending {
             self.rtt.sample_precisely(now.micros_since(command.sent_at));

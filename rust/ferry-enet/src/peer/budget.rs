@@ -7,8 +7,8 @@
 
 use bytes::Bytes;
 
-use crate::event::{Event, EventQueue, Mode, PeerId};
-use crate::payload_pool::PayloadPool;
+use crate::event::{Event, Mode, PeerId};
+use crate::event_queue::EventQueue;
 
 /// What a packet costs besides its bytes: so a flood of empty ones is bounded too.
 pub(crate) const PACKET_OVERHEAD: usize = 64;
@@ -65,7 +65,6 @@ impl Budget {
 pub(crate) struct Inbox<'a> {
     pub(crate) budget: &'a mut Budget,
     pub(crate) events: &'a mut EventQueue,
-    pub(crate) pool: &'a mut PayloadPool,
     pub(crate) received: &'a mut u64,
     pub(crate) peer: PeerId,
     pub(crate) channel: u8,
@@ -76,14 +75,19 @@ impl Inbox<'_> {
         self.budget.open()
     }
 
+    #[inline]
     pub(crate) fn deliver_copy(&mut self, mode: Mode, payload: &[u8]) {
-        let payload = self.pool.store(payload);
-        self.deliver(mode, payload);
+        self.count(payload.len());
+        self.events.push_packet(self.peer, self.channel, mode, payload);
     }
 
     pub(crate) fn deliver(&mut self, mode: Mode, payload: Bytes) {
-        self.budget.undelivered += payload.len() + PACKET_OVERHEAD;
-        *self.received += 1;
+        self.count(payload.len());
         self.events.push(Event::Received { peer: self.peer, channel: self.channel, mode, payload });
+    }
+
+    fn count(&mut self, len: usize) {
+        self.budget.undelivered += len + PACKET_OVERHEAD;
+        *self.received += 1;
     }
 }

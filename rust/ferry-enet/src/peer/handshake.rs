@@ -15,7 +15,7 @@
 
 use super::receive::{Refused, Surroundings};
 use super::{Peer, Sessions, State, window_for_bandwidth};
-use crate::channel::outgoing::ReliableBody;
+use crate::channel::outgoing::{Index, ReliableBody};
 use crate::config::Config;
 use crate::event::{DisconnectReason, Event, PeerId};
 use crate::time::{Timestamp, duration_micros};
@@ -109,11 +109,14 @@ impl Peer {
         if verify.connect_id != self.connect_id {
             return Err(Refused);
         }
+        let asked = match self.control.get_mut(Index::from(FIRST_SEQ)).map(|command| &command.body) {
+            Some(ReliableBody::Connect(connect)) => connect.throttle,
+            _ => return Err(Refused),
+        };
         let Some(command) = self.control.acknowledge(FIRST_SEQ) else { return Err(Refused) };
         self.forget_acknowledged(&command, CONTROL_CHANNEL);
-        let ReliableBody::Connect(asked) = command.body else { return Err(Refused) };
         let channel_count = u8::try_from(verify.channel_count).unwrap_or(0);
-        if channel_count == 0 || verify.throttle != asked.throttle || verify.peer_id >= NO_PEER_ID {
+        if channel_count == 0 || verify.throttle != asked || verify.peer_id >= NO_PEER_ID {
             self.end(DisconnectReason::HandshakeFailed, State::Gone, around.events);
             return Err(Refused);
         }
@@ -130,7 +133,7 @@ impl Peer {
         self.outgoing_bandwidth = verify.outgoing_bandwidth;
         self.state = State::Connected;
         self.silent_since = None;
-        if self.throttle.parameters != asked.throttle {
+        if self.throttle.parameters != asked {
             self.configure_throttle(self.throttle.parameters);
         } else {
             // The server has measured a round trip by now; a ping lets us do so too.

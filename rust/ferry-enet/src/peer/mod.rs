@@ -20,6 +20,7 @@ mod receive;
 mod send;
 mod timeouts;
 mod transmit;
+mod unreliable;
 
 use std::collections::VecDeque;
 
@@ -27,7 +28,8 @@ use crate::channel::Channels;
 use crate::channel::outgoing::{Index, ReliableLine};
 use crate::channel::unsequenced::UnsequencedWindow;
 use crate::config::{Config, Timeouts};
-use crate::event::{DisconnectReason, Event, EventQueue, PeerId};
+use crate::event::{DisconnectReason, Event, PeerId};
+use crate::event_queue::EventQueue;
 use crate::loss::LossMeter;
 use crate::rtt::RttEstimator;
 use crate::stats::PeerStats;
@@ -38,9 +40,9 @@ use crate::wire::{MAXIMUM_WINDOW_SIZE, MINIMUM_WINDOW_SIZE, NO_PEER_ID, NO_SESSI
 use budget::Budget;
 pub(crate) use handshake::acceptable as handshake_acceptable;
 pub(crate) use receive::Surroundings;
-pub(crate) use send::Limits;
-use send::UnreliableQueue;
+pub(crate) use send::{Limits, Packet};
 pub(crate) use transmit::Filled;
+use unreliable::UnreliableQueue;
 
 /// Where a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

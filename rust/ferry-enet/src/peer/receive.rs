@@ -8,8 +8,8 @@
 use super::budget::Inbox;
 use super::{Acknowledgement, Peer, Stage, State, window_for_bandwidth};
 use crate::channel::incoming::Fate;
-use crate::event::{DisconnectReason, EventQueue, Mode};
-use crate::payload_pool::PayloadPool;
+use crate::event::{DisconnectReason, Mode};
+use crate::event_queue::EventQueue;
 use crate::time::Timestamp;
 use crate::wire::{Body, Command, Number};
 
@@ -24,7 +24,6 @@ const DRAIN_MOST_US: u64 = 5_000_000;
 /// What of the host a peer may touch while it receives.
 pub(crate) struct Surroundings<'a> {
     pub(crate) events: &'a mut EventQueue,
-    pub(crate) pool: &'a mut PayloadPool,
     pub(crate) outgoing_bandwidth: u32,
     /// There, with the word to say, if a handshake that ends now must fail because the host is full.
     pub(crate) no_room_for_peer: Option<Option<u32>>,
@@ -104,7 +103,6 @@ impl Peer {
         let mut inbox = Inbox {
             budget: &mut self.budget,
             events: around.events,
-            pool: around.pool,
             received: &mut self.counters.packets_received,
             peer: self.id,
             channel: command.channel,
@@ -162,8 +160,8 @@ impl Peer {
             State::Connected | State::DisconnectLater { .. } => DisconnectReason::ByRemote(data),
         };
         if wants_acknowledgement {
-            let linger_us =
-                (self.rtt.retransmit_after_us() * DRAIN_TRIES).clamp(DRAIN_LEAST_US, DRAIN_MOST_US);
+            let linger_us = (u64::from(self.rtt.retransmit_after_us()) * DRAIN_TRIES)
+                .clamp(DRAIN_LEAST_US, DRAIN_MOST_US);
             self.end(reason, State::Draining { until: now.after_micros(linger_us) }, around.events);
         } else {
             self.end(reason, State::Gone, around.events);

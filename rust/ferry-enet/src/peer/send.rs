@@ -2,25 +2,54 @@
 //!
 //! Four queues. Control commands (handshake, ping, goodbye) always go first; then what must be sent again; then
 //! reliable and unreliable packets in the order the game sent them, except that reliable ones wait while the window is
-//! full. Reliable commands live in their channel's line and stand in a queue by number; unreliable ones live in the
-//! queue itself. A packet that is shared by many peers is shared memory: only its [`Bytes`] handle is copied.
-
-use std::collections::VecDeque;
+//! full. Reliable commands live in their channel's line and stand in a queue by number; unreliable ones have a queue of
+//! their own (`unreliable.rs`). A packet that goes to many peers and must be kept is shared memory: only its [`Bytes`]
+//! handle is copied.
 
 use bytes::Bytes;
 
 use super::budget::PACKET_OVERHEAD;
 use super::{Peer, QueuedReliable, State};
-use crate::channel::outgoing::{ReliableBody, ReliableFragment};
+use crate::channel::outgoing::{ReliableBody, ReliableFragment, SmallPacket};
 use crate::error::SendError;
 use crate::event::Mode;
 use crate::wire::{
-    CONTROL_CHANNEL, HeaderLayout, MAXIMUM_FRAGMENTS, Number, OPEN_RELIABLE_WINDOWS, RELIABLE_WINDOW_BITS,
+    Body, CONTROL_CHANNEL, Command, HeaderLayout, MAXIMUM_FRAGMENTS, Number, OPEN_RELIABLE_WINDOWS,
+    RELIABLE_WINDOW_BITS,
 };
 
 /// The most pieces that a reliable packet can be in. The receiver delivers none before all are there, and takes no
 /// number past its open windows, the first of which may be as good as over.
 const MAXIMUM_RELIABLE_FRAGMENTS: u32 = (OPEN_RELIABLE_WINDOWS - 1) << RELIABLE_WINDOW_BITS;
+
+/// A packet to be sent, in the memory that it comes in.
+pub(crate) enum Packet<'a> {
+    /// Somebody else's memory, which must be copied to be kept.
+    Borrowed(&'a [u8]),
+    /// Shared memory that others may need too.
+    Shared(&'a Bytes),
+    /// Shared memory that was handed over.
+    Owned(Bytes),
+}
+
+impl Packet<'_> {
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Borrowed(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+            Self::Owned(bytes) => bytes,
+        }
+    }
+
+    fn into_shared(self) -> Bytes {
+        match self {
+            Self::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
+            Self::Shared(bytes) => bytes.clone(),
+            Self::Owned(bytes) => bytes,
+        }
+    }
+}
 
 /// The host's settings that sending goes by.
 #[derive(Clone, Copy)]
@@ -31,139 +60,37 @@ pub(crate) struct Limits {
     pub(crate) max_outgoing_unreliable: usize,
 }
 
-/// One unreliable command.
-pub(super) struct Unreliable {
-    pub(super) order: u32,
-    pub(super) channel: u8,
-    pub(super) reliable_seq: u16,
-    pub(super) kind: UnreliableKind,
-    pub(super) packet: Bytes,
-}
-
-#[derive(Clone, Copy)]
-pub(super) enum UnreliableKind {
-    Sequenced { seq: u16 },
-    Unsequenced { group: u16 },
-    Fragment { seq: u16, count: u32, number: u32, offset: u32, len: u16 },
-}
-
-impl Unreliable {
-    pub(super) fn number(&self) -> Number {
-        match self.kind {
-            UnreliableKind::Sequenced { .. } => Number::SendUnreliable,
-            UnreliableKind::Unsequenced { .. } => Number::SendUnsequenced,
-            UnreliableKind::Fragment { .. } => Number::SendUnreliableFragment,
-        }
-    }
-
-    pub(super) fn payload(&self) -> &[u8] {
-        match self.kind {
-            UnreliableKind::Fragment { offset, len, .. } => {
-                &self.packet[offset as usize..offset as usize + usize::from(len)]
-            }
-            _ => &self.packet,
-        }
-    }
-
-    /// Whether this is the first command of its packet.
-    pub(super) fn begins_packet(&self) -> bool {
-        !matches!(self.kind, UnreliableKind::Fragment { number: 1.., .. })
-    }
-
-    /// Whether this is the last command of its packet.
-    pub(super) fn ends_packet(&self) -> bool {
-        match self.kind {
-            UnreliableKind::Fragment { number, count, .. } => number + 1 == count,
-            _ => true,
-        }
-    }
-
-    fn cost(&self) -> usize {
-        self.payload().len() + PACKET_OVERHEAD
-    }
-}
-
-/// Unreliable commands in order, with the memory they take.
-#[derive(Default)]
-pub(super) struct UnreliableQueue {
-    commands: VecDeque<Unreliable>,
-    bytes: usize,
-}
-
-impl UnreliableQueue {
-    pub(super) fn is_empty(&self) -> bool {
-        self.commands.is_empty()
-    }
-
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    pub(super) fn front(&self) -> Option<&Unreliable> {
-        self.commands.front()
-    }
-
-    pub(super) fn pop_front(&mut self) -> Option<Unreliable> {
-        let command = self.commands.pop_front()?;
-        self.bytes -= command.cost();
-        Some(command)
-    }
-
-    /// Drops what is left of the first packet.
-    pub(super) fn drop_front_packet(&mut self) {
-        while let Some(command) = self.pop_front() {
-            if command.ends_packet() {
-                return;
-            }
-        }
-    }
-
-    fn push(&mut self, command: Unreliable) {
-        self.bytes += command.cost();
-        self.commands.push_back(command);
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.commands.clear();
-        self.bytes = 0;
-    }
-}
-
 impl Peer {
-    /// Queues a packet of the game.
+    /// Queues a packet of the game. Borrowed memory is only shared if it must be kept.
+    #[inline]
     pub(crate) fn send(
         &mut self,
         channel: u8,
         mode: Mode,
-        packet: &Bytes,
+        packet: Packet<'_>,
         limits: &Limits,
     ) -> Result<(), SendError> {
         if self.state != State::Connected {
             return Err(SendError::NotConnected);
         }
-        if packet.len() > limits.max_packet_size {
+        let len = packet.bytes().len();
+        if len > limits.max_packet_size {
             return Err(SendError::TooLarge);
         }
         let piece_len = self.fragment_len(limits.checksum);
         let outgoing = &mut self.channels.get_mut(channel).ok_or(SendError::NoSuchChannel)?.outgoing;
-        let used_up = outgoing.unreliable_used_up();
-        if packet.len() <= piece_len {
-            return match mode {
-                Mode::Unsequenced | Mode::UnsequencedUnlessLarge => {
-                    self.send_unsequenced(channel, packet, limits)
-                }
-                Mode::Unreliable | Mode::UnreliableUnlessLarge if !used_up => {
-                    self.send_unreliable(channel, packet, limits)
-                }
-                _ => self.send_reliable(channel, packet, limits),
-            };
-        }
-        let count = u32::try_from(packet.len().div_ceil(piece_len)).map_err(|_| SendError::TooLarge)?;
-        match mode {
-            Mode::Unreliable | Mode::Unsequenced if !used_up => {
-                self.send_unreliable_fragments(channel, packet, piece_len, count, limits)
-            }
-            _ => self.send_fragments(channel, packet, piece_len, count, limits),
+        let reliable = match mode {
+            Mode::Reliable => true,
+            Mode::Unsequenced if len <= piece_len => false,
+            Mode::UnsequencedUnlessLarge => len > piece_len,
+            Mode::Unreliable | Mode::Unsequenced => outgoing.unreliable_used_up(),
+            Mode::UnreliableUnlessLarge => len > piece_len || outgoing.unreliable_used_up(),
+        };
+        match (reliable, len <= piece_len) {
+            (false, true) => self.send_unreliable(channel, mode, packet.bytes(), limits),
+            (false, false) => self.send_unreliable_fragments(channel, packet, piece_len, limits),
+            (true, true) => self.send_reliable(channel, packet, limits),
+            (true, false) => self.send_fragments(channel, &packet.into_shared(), piece_len, limits),
         }
     }
 
@@ -173,9 +100,14 @@ impl Peer {
         usize::from(self.mtu) - header - Number::SendFragment.size()
     }
 
-    fn send_reliable(&mut self, channel: u8, packet: &Bytes, limits: &Limits) -> Result<(), SendError> {
-        self.reserve_reliable(packet.len() + PACKET_OVERHEAD, limits)?;
-        self.queue_reliable(channel, ReliableBody::Packet(packet.clone()));
+    #[inline]
+    fn send_reliable(&mut self, channel: u8, packet: Packet<'_>, limits: &Limits) -> Result<(), SendError> {
+        self.reserve_reliable(packet.bytes().len() + PACKET_OVERHEAD, limits)?;
+        let body = match SmallPacket::new(packet.bytes()) {
+            Some(small) => ReliableBody::Small(small),
+            None => ReliableBody::Packet(packet.into_shared()),
+        };
+        self.queue_reliable(channel, body);
         Ok(())
     }
 
@@ -184,36 +116,21 @@ impl Peer {
         channel: u8,
         packet: &Bytes,
         piece_len: usize,
-        count: u32,
         limits: &Limits,
     ) -> Result<(), SendError> {
-        if count > MAXIMUM_RELIABLE_FRAGMENTS {
-            return Err(SendError::TooLarge);
-        }
+        let count = fragment_count(packet.len(), piece_len, MAXIMUM_RELIABLE_FRAGMENTS)?;
         self.reserve_reliable(packet.len() + count as usize * PACKET_OVERHEAD, limits)?;
-        let mut start_seq = 0;
+        let last = self.channels.get_mut(channel).map_or(0, |channel| channel.outgoing.line.last());
+        let start_seq = (last as u16).wrapping_add(1);
         for number in 0..count {
-            let offset = number as usize * piece_len;
-            let len = piece_len.min(packet.len() - offset);
-            if number == 0 {
-                let line = self.channels.get_mut(channel).map(|channel| channel.outgoing.line.last());
-                start_seq = (line.unwrap_or_default() as u16).wrapping_add(1);
-            }
-            self.queue_reliable(
-                channel,
-                ReliableBody::Fragment(ReliableFragment {
-                    packet: packet.clone(),
-                    start_seq,
-                    count,
-                    number,
-                    offset: offset as u32,
-                    len: len as u16,
-                }),
-            );
+            let fragment =
+                ReliableFragment { packet: packet.clone(), piece_len: piece_len as u16, start_seq, number };
+            self.queue_reliable(channel, ReliableBody::Fragment(fragment));
         }
         Ok(())
     }
 
+    #[inline]
     fn reserve_reliable(&mut self, cost: usize, limits: &Limits) -> Result<(), SendError> {
         if self.reliable_bytes + cost > limits.max_outgoing_reliable {
             self.counters.outgoing_overflows += 1;
@@ -223,6 +140,7 @@ impl Peer {
         Ok(())
     }
 
+    #[inline]
     fn queue_reliable(&mut self, channel: u8, body: ReliableBody) {
         self.outgoing_data_total += (reliable_number(&body).size() + body.payload_len()) as u64;
         let Some(target) = self.channels.get_mut(channel) else { return };
@@ -239,42 +157,45 @@ impl Peer {
         self.unacknowledged += 1;
     }
 
-    fn send_unreliable(&mut self, channel: u8, packet: &Bytes, limits: &Limits) -> Result<(), SendError> {
-        self.make_room_for_unreliable(packet.len() + PACKET_OVERHEAD, limits)?;
-        let outgoing = &mut self.channels.get_mut(channel).ok_or(SendError::NoSuchChannel)?.outgoing;
-        let (reliable_seq, seq) = outgoing.next_unreliable().ok_or(SendError::QueueFull)?;
-        self.queue_unreliable(channel, reliable_seq, UnreliableKind::Sequenced { seq }, packet);
-        Ok(())
-    }
-
-    fn send_unsequenced(&mut self, channel: u8, packet: &Bytes, limits: &Limits) -> Result<(), SendError> {
-        self.make_room_for_unreliable(packet.len() + PACKET_OVERHEAD, limits)?;
-        self.unsequenced_group = self.unsequenced_group.wrapping_add(1);
-        let group = self.unsequenced_group;
-        self.queue_unreliable(channel, 0, UnreliableKind::Unsequenced { group }, packet);
+    #[inline]
+    fn send_unreliable(
+        &mut self,
+        channel: u8,
+        mode: Mode,
+        payload: &[u8],
+        limits: &Limits,
+    ) -> Result<(), SendError> {
+        self.make_room_for_unreliable(payload.len() + PACKET_OVERHEAD, limits)?;
+        let (reliable_seq, body) = if matches!(mode, Mode::Unsequenced | Mode::UnsequencedUnlessLarge) {
+            self.unsequenced_group = self.unsequenced_group.wrapping_add(1);
+            (0, Body::SendUnsequenced { group: self.unsequenced_group, payload })
+        } else {
+            let outgoing = &mut self.channels.get_mut(channel).ok_or(SendError::NoSuchChannel)?.outgoing;
+            let (reliable_seq, seq) = outgoing.next_unreliable().ok_or(SendError::QueueFull)?;
+            (reliable_seq, Body::SendUnreliable { seq, payload })
+        };
+        let command = Command { channel, reliable_seq, wants_acknowledgement: false, body };
+        self.outgoing_data_total += (command.number().size() + payload.len()) as u64;
+        let order = self.next_order();
+        self.unreliable.push(order, &command);
         Ok(())
     }
 
     fn send_unreliable_fragments(
         &mut self,
         channel: u8,
-        packet: &Bytes,
+        packet: Packet<'_>,
         piece_len: usize,
-        count: u32,
         limits: &Limits,
     ) -> Result<(), SendError> {
-        if count > MAXIMUM_FRAGMENTS {
-            return Err(SendError::TooLarge);
-        }
-        self.make_room_for_unreliable(packet.len() + count as usize * PACKET_OVERHEAD, limits)?;
+        let len = packet.bytes().len();
+        let count = fragment_count(len, piece_len, MAXIMUM_FRAGMENTS)?;
+        self.make_room_for_unreliable(len + PACKET_OVERHEAD, limits)?;
         let outgoing = &mut self.channels.get_mut(channel).ok_or(SendError::NoSuchChannel)?.outgoing;
         let (reliable_seq, seq) = outgoing.next_unreliable().ok_or(SendError::QueueFull)?;
-        for number in 0..count {
-            let offset = number as usize * piece_len;
-            let len = piece_len.min(packet.len() - offset) as u16;
-            let kind = UnreliableKind::Fragment { seq, count, number, offset: offset as u32, len };
-            self.queue_unreliable(channel, reliable_seq, kind, packet);
-        }
+        self.outgoing_data_total += (count as usize * Number::SendUnreliableFragment.size() + len) as u64;
+        let order = self.next_order();
+        self.unreliable.push_large(order, channel, reliable_seq, seq, packet.into_shared(), piece_len, count);
         Ok(())
     }
 
@@ -289,13 +210,6 @@ impl Peer {
             self.counters.outgoing_overflows += 1;
         }
         Ok(())
-    }
-
-    fn queue_unreliable(&mut self, channel: u8, reliable_seq: u16, kind: UnreliableKind, packet: &Bytes) {
-        let order = self.next_order();
-        let command = Unreliable { order, channel, reliable_seq, kind, packet: packet.clone() };
-        self.outgoing_data_total += (command.number().size() + command.payload().len()) as u64;
-        self.unreliable.push(command);
     }
 
     fn next_order(&mut self) -> u32 {
@@ -360,13 +274,19 @@ impl Peer {
     }
 }
 
+fn fragment_count(len: usize, piece_len: usize, maximum: u32) -> Result<u32, SendError> {
+    let count = u32::try_from(len.div_ceil(piece_len)).unwrap_or(u32::MAX);
+    if count > maximum { Err(SendError::TooLarge) } else { Ok(count) }
+}
+
 /// A game that asks for pings faster than it lets datagrams go gets no more than this many of them.
 const MAXIMUM_QUEUED_PINGS: usize = 16;
 
 /// What a reliable command is on the wire.
+#[inline]
 pub(super) fn reliable_number(body: &ReliableBody) -> Number {
     match body {
-        ReliableBody::Packet(_) => Number::SendReliable,
+        ReliableBody::Small(_) | ReliableBody::Packet(_) => Number::SendReliable,
         ReliableBody::Fragment(_) => Number::SendFragment,
         ReliableBody::Connect(_) => Number::Connect,
         ReliableBody::VerifyConnect(_) => Number::VerifyConnect,

@@ -12,11 +12,12 @@
 
 use super::{Peer, QueuedReliable, Stage, State};
 use crate::channel::outgoing::Reliable;
-use crate::event::{DisconnectReason, EventQueue};
+use crate::event::DisconnectReason;
+use crate::event_queue::EventQueue;
 use crate::time::{Timestamp, duration_micros};
 
 /// However often a command was lost, it is sent again this soon, unless a round trip takes longer.
-const LONGEST_PATIENCE_US: u64 = 2_000_000;
+const LONGEST_PATIENCE_US: u32 = 2_000_000;
 
 impl Peer {
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
@@ -56,7 +57,7 @@ impl Peer {
     /// When the longest silence that is borne will be over, if there is a silence.
     fn patience_ends(&self) -> Option<Timestamp> {
         let doublings = u64::from(self.timeouts.limit).saturating_mul(2).saturating_sub(1);
-        let silence_us = self.rtt.retransmit_after_us().saturating_mul(doublings);
+        let silence_us = u64::from(self.rtt.retransmit_after_us()).saturating_mul(doublings);
         let least_us = duration_micros(self.timeouts.minimum);
         let most_us = duration_micros(self.timeouts.maximum);
         Some(self.silent_since?.after_micros(silence_us.max(least_us).min(most_us)))
@@ -108,7 +109,7 @@ impl Peer {
 /// One look at everything that awaits an answer.
 struct Round {
     now: Timestamp,
-    longest_patience_us: u64,
+    longest_patience_us: u32,
     /// When the next answer is due.
     next: Option<Timestamp>,
     /// When the oldest overdue command was sent.
@@ -119,7 +120,7 @@ struct Round {
 
 impl Round {
     fn is_overdue(&mut self, command: &mut Reliable) -> bool {
-        let due = command.sent_at.after_micros(command.patience_us);
+        let due = command.sent_at.after_micros(u64::from(command.patience_us));
         if self.now < due {
             self.next = earliest(self.next, Some(due));
             return false;

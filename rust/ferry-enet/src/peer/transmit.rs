@@ -3,11 +3,11 @@
 //! Called by the host for a peer that wants to transmit, with a writer over the room that the MTU leaves. A
 //! datagram is closed by the first command that does not fit.
 
-use super::send::{UnreliableKind, reliable_number};
+use super::send::reliable_number;
 use super::{Acknowledgement, Peer, QueuedReliable};
 use crate::channel::outgoing::{Reliable, ReliableBody};
 use crate::time::Timestamp;
-use crate::wire::{Body, CONTROL_CHANNEL, Command, Fragment, MAXIMUM_DATAGRAM_COMMANDS, Number, Writer};
+use crate::wire::{Body, CONTROL_CHANNEL, Command, MAXIMUM_DATAGRAM_COMMANDS, Number, Writer};
 
 /// What went into a datagram.
 #[derive(Clone, Copy, Debug, Default)]
@@ -88,6 +88,7 @@ impl Peer {
         self.window_closed = !window_open;
     }
 
+    #[inline]
     fn next_packet(&self, window_open: bool) -> Option<Next> {
         let unreliable = self.unreliable.front();
         if window_open {
@@ -106,6 +107,7 @@ impl Peer {
     }
 
     /// Sends one reliable command, or finds the window closed. False if the datagram is full.
+    #[inline]
     fn fill_reliable(
         &mut self,
         now: Timestamp,
@@ -149,6 +151,7 @@ impl Peer {
         true
     }
 
+    #[inline]
     fn sent_reliable(&mut self, deadline: Timestamp, payload_len: usize, filled: &mut Filled) {
         self.bytes_in_flight += payload_len;
         self.retransmit_at = Some(self.retransmit_at.map_or(deadline, |at| at.min(deadline)));
@@ -157,54 +160,38 @@ impl Peer {
     }
 
     /// Sends or thins out one unreliable command. False if the datagram is full.
+    #[inline]
     fn fill_unreliable(&mut self, writer: &mut Writer<'_>, filled: &mut Filled) -> bool {
-        let Some(command) = self.unreliable.front() else { return true };
-        if !filled.admits(command.number().size() + command.payload().len(), writer) {
+        let Some(front) = self.unreliable.front() else { return true };
+        if !filled.admits(front.size, writer) {
             return false;
         }
-        if command.begins_packet() && !self.throttle.admits_next() {
+        if front.begins_packet && !self.throttle.admits_next() {
             self.unreliable.drop_front_packet();
             self.counters.throttled_packets += 1;
             return true;
         }
-        let Some(command) = self.unreliable.pop_front() else { return true };
-        let payload = command.payload();
-        let body = match command.kind {
-            UnreliableKind::Sequenced { seq } => Body::SendUnreliable { seq, payload },
-            UnreliableKind::Unsequenced { group } => Body::SendUnsequenced { group, payload },
-            UnreliableKind::Fragment { seq, count, number, offset, .. } => {
-                let total_len = command.packet.len() as u32;
-                Body::SendUnreliableFragment(Fragment {
-                    start_seq: seq,
-                    count,
-                    number,
-                    total_len,
-                    offset,
-                    payload,
-                })
-            }
-        };
-        let (channel, reliable_seq) = (command.channel, command.reliable_seq);
-        Command { channel, reliable_seq, wants_acknowledgement: false, body }.write(writer);
+        self.unreliable.write_front(writer);
         filled.commands += 1;
-        self.counters.packets_sent += u64::from(command.ends_packet());
+        self.counters.packets_sent += u64::from(front.ends_packet);
         true
     }
 }
 
 fn ends_packet(body: &ReliableBody) -> bool {
     match body {
-        ReliableBody::Fragment(fragment) => fragment.number + 1 == fragment.count,
+        ReliableBody::Fragment(fragment) => fragment.is_last(),
         _ => true,
     }
 }
 
 /// Writes a reliable command and notes that it was sent. Returns when its answer is due.
+#[inline]
 fn send(
     command: &mut Reliable,
     at: QueuedReliable,
     now: Timestamp,
-    patience_us: u64,
+    patience_us: u32,
     writer: &mut Writer<'_>,
 ) -> Timestamp {
     command.attempts += 1;
@@ -214,15 +201,9 @@ fn send(
         command.patience_us = patience_us;
     }
     let body = match &command.body {
+        ReliableBody::Small(packet) => Body::SendReliable { payload: packet.as_slice() },
         ReliableBody::Packet(packet) => Body::SendReliable { payload: packet },
-        ReliableBody::Fragment(fragment) => Body::SendFragment(Fragment {
-            start_seq: fragment.start_seq,
-            count: fragment.count,
-            number: fragment.number,
-            total_len: fragment.packet.len() as u32,
-            offset: fragment.offset,
-            payload: fragment.payload(),
-        }),
+        ReliableBody::Fragment(fragment) => Body::SendFragment(fragment.on_wire()),
         ReliableBody::Connect(connect) => Body::Connect(**connect),
         ReliableBody::VerifyConnect(verify) => Body::VerifyConnect(**verify),
         ReliableBody::Disconnect { data } => Body::Disconnect { data: *data },
@@ -234,5 +215,5 @@ fn send(
     };
     let reliable_seq = at.index as u16;
     Command { channel: at.channel, reliable_seq, wants_acknowledgement: true, body }.write(writer);
-    now.after_micros(command.patience_us)
+    now.after_micros(u64::from(command.patience_us))
 }

@@ -1,0 +1,40 @@
+//! Hundreds of random scripts in all four pairings.
+//!
+//! `FERRY_SEED=n` runs the script of that seed alone, `FERRY_SEEDS=n` so many.
+
+use crate::endpoint::Make::{Ferry, Rusty};
+use crate::run::run;
+use crate::script::Script;
+
+const SEEDS: u64 = 600;
+
+fn variable(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+#[test]
+fn random_scripts_run_alike_in_all_pairings() {
+    let seeds = match variable("FERRY_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..variable("FERRY_SEEDS").unwrap_or(SEEDS),
+    };
+    let mut failures = Vec::new();
+    for seed in seeds {
+        let script = Script::new(seed);
+        for makes in [[Rusty, Rusty], [Ferry, Rusty], [Rusty, Ferry], [Ferry, Ferry]] {
+            if let Err(error) = run(&script, makes) {
+                failures.push(format!(
+                    "{:?}, {error}\n    FERRY_SEED={seed} cargo test -p ferry-enet --test differential scripts",
+                    script.weather
+                ));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
+}
+#[test]
+fn debug() {
+    let Some(seed) = variable("FERRY_SEED") else { return };
+    let script = Script::new(seed);
+    eprintln!("{script:#?}");
+}
