@@ -44,8 +44,8 @@ pub struct Config {
     /// How many bytes of one peer's packets may wait in the event queue. Beyond, reliable ones are left
     /// unacknowledged, so that the peer sends them again, and unreliable ones are dropped.
     pub max_incoming: usize,
-    /// How many bytes of one peer's packets may wait for earlier ones or for their missing fragments. At least
-    /// `max_packet_size` and a quarter of a megabyte, or the largest packets would never come together.
+    /// How many bytes of one peer's packets may wait for earlier ones or for their missing fragments. One packet whose
+    /// turn it is may pass this until it is whole, or it never would be.
     pub max_incoming_incomplete: usize,
     /// When new connections count as dead.
     pub timeouts: Timeouts,
@@ -101,8 +101,6 @@ impl From<ThrottleConfig> for ThrottleParameters {
     }
 }
 
-/// Packets in pieces need this much more than their own length while they come together.
-const INCOMPLETE_SLACK: usize = 256 * 1024;
 const MEBIBYTE: usize = 1024 * 1024;
 
 impl Default for Config {
@@ -123,7 +121,7 @@ impl Default for Config {
             max_outgoing_reliable: 64 * MEBIBYTE,
             max_outgoing_unreliable: 4 * MEBIBYTE,
             max_incoming: 32 * MEBIBYTE,
-            max_incoming_incomplete: 32 * MEBIBYTE + INCOMPLETE_SLACK,
+            max_incoming_incomplete: 8 * MEBIBYTE,
             timeouts: Timeouts::default(),
             ping_interval: Duration::from_millis(500),
             throttle: ThrottleConfig::default(),
@@ -157,7 +155,6 @@ impl Config {
             (MINIMUM_MTU..=MAXIMUM_MTU).contains(&self.mtu),
             self.max_packet_size <= u32::MAX as usize,
             self.max_incoming >= 1,
-            self.max_incoming_incomplete >= self.max_packet_size.saturating_add(INCOMPLETE_SLACK),
             !self.ping_interval.is_zero(),
         ];
         let texts = [
@@ -169,7 +166,6 @@ impl Config {
             ("mtu", "576 to 4096"),
             ("max_packet_size", "below 4 GiB"),
             ("max_incoming", "1 or more"),
-            ("max_incoming_incomplete", "max_packet_size and 256 KiB or more"),
             ("ping_interval", "longer than nothing"),
         ];
         match rules.iter().zip(texts).find(|(kept, _)| !**kept) {
@@ -200,7 +196,7 @@ mod tests {
             ("channel_limit", |c| c.channel_limit = 0),
             ("mtu", |c| c.mtu = 575),
             ("mtu", |c| c.mtu = 4097),
-            ("max_incoming_incomplete", |c| c.max_incoming_incomplete = c.max_packet_size),
+            ("max_incoming", |c| c.max_incoming = 0),
             ("ping_interval", |c| c.ping_interval = Duration::ZERO),
         ];
         for (setting, change) in broken {

@@ -6,8 +6,9 @@
 //! to wait (out of order, in pieces) have memory of their own ([`own`]): a single waiting packet would pin a whole chunk,
 //! and a hostile peer could pin many.
 //!
-//! Bounds: each peer's packets by its budget (`peer/budget.rs`), the rest by two events for each connection, which each
-//! cost their makers a handshake.
+//! Bounds: the packets of each connection that stands by its budget (`peer/budget.rs`). A driver that does not fetch
+//! would still pile up what ended connections have left, so a congested queue keeps new clients out
+//! (`host/admission.rs`).
 
 use std::collections::VecDeque;
 
@@ -22,8 +23,13 @@ const WORTH_REWINDING: usize = CHUNK_SIZE - 4 * 1024;
 /// Used chunks that are kept in the hope that their packets get dropped: 256 KiB a host at most.
 const MAXIMUM_RETIRED: usize = 4;
 
+/// More events than this are more than a driver should ever leave waiting.
+const CONGESTED_EVENTS: usize = 64 * 1024;
+
 pub(crate) struct EventQueue {
     waiting: VecDeque<Waiting>,
+    /// Packet bytes that wait.
+    bytes: usize,
     filling: BytesMut,
     /// The number that the filling chunk's part will have when it is sealed.
     filling_batch: u64,
@@ -55,12 +61,20 @@ impl Waiting {
             Self::Copied { peer, .. } => *peer,
         }
     }
+
+    fn payload_len(&self) -> usize {
+        match self {
+            Self::Whole(event) => payload_len(event),
+            Self::Copied { len, .. } => usize::from(*len),
+        }
+    }
 }
 
 impl EventQueue {
     pub(crate) fn new() -> Self {
         Self {
             waiting: VecDeque::new(),
+            bytes: 0,
             filling: BytesMut::new(),
             filling_batch: 1,
             sealed: VecDeque::new(),
@@ -70,7 +84,13 @@ impl EventQueue {
         }
     }
 
+    /// Whether the driver is so far behind that there had better be no more connections.
+    pub(crate) fn congested(&self, maximum_bytes: usize) -> bool {
+        self.waiting.len() > CONGESTED_EVENTS || self.bytes > maximum_bytes
+    }
+
     pub(crate) fn push(&mut self, event: Event) {
+        self.bytes += payload_len(&event);
         self.waiting.push_back(Waiting::Whole(event));
     }
 
@@ -89,6 +109,7 @@ impl EventQueue {
         }
         let start = self.filling.len() as u32;
         self.filling.extend_from_slice(payload);
+        self.bytes += payload.len();
         let (batch, len) = (self.filling_batch, payload.len() as u16);
         self.waiting.push_back(Waiting::Copied { peer, batch, start, len, channel, mode });
     }
@@ -106,6 +127,7 @@ impl EventQueue {
                 Event::Received { peer, channel, mode, payload }
             }
         };
+        self.bytes -= payload_len(&event);
         if self.waiting.is_empty() {
             // It would pin its chunk.
             self.open = Bytes::new();
@@ -116,6 +138,7 @@ impl EventQueue {
     /// Drops all that is queued about a peer which the driver wants to hear no more of.
     pub(crate) fn forget(&mut self, peer: PeerId) {
         self.waiting.retain(|event| event.peer() != peer);
+        self.bytes = self.waiting.iter().map(Waiting::payload_len).sum();
     }
 
     fn open_next(&mut self) {
@@ -151,6 +174,13 @@ impl EventQueue {
         if self.retired.len() > MAXIMUM_RETIRED {
             self.retired.pop_front();
         }
+    }
+}
+
+fn payload_len(event: &Event) -> usize {
+    match event {
+        Event::Received { payload, .. } => payload.len(),
+        _ => 0,
     }
 }
 

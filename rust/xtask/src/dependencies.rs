@@ -17,6 +17,10 @@ const BROUGHT_ALONG: [&str; 1] = ["cfg-if"];
 /// An oracle for tests and a rival in benchmarks; it has memory errors that a remote can reach.
 const NEVER_SHIPPED: &str = "rusty_enet";
 
+/// Libraries that tests, fuzz targets and benchmarks are made of. Whoever else uses one gets what is never shipped too,
+/// and is caught by that.
+const FOR_TESTS_ONLY: [&str; 1] = ["ferry-enet-testkit"];
+
 /// Library roots that must not contain unsafe code.
 const SAFE_LIBRARIES: [&str; 1] = ["rust/ferry-enet/src/lib.rs"];
 
@@ -46,11 +50,14 @@ fn ferry_enet_stays_small(broken: &mut Vec<String>) -> Outcome {
 }
 
 fn nothing_ships_the_oracle(broken: &mut Vec<String>) -> Outcome {
-    let tree = tree(&["--workspace", "--edges", "normal,build"])?;
-    if tree.lines().filter_map(crate_name).any(|name| name == NEVER_SHIPPED) {
-        broken.push(format!(
-            "{NEVER_SHIPPED} is a normal dependency somewhere; it may be a dev-dependency only"
-        ));
+    let members = tree(&["--workspace", "--depth", "0"])?;
+    for member in members.lines().filter_map(crate_name).filter(|name| !FOR_TESTS_ONLY.contains(name)) {
+        let below = tree(&["--package", member, "--edges", "normal,build"])?;
+        if below.lines().filter_map(crate_name).any(|name| name == NEVER_SHIPPED) {
+            broken.push(format!(
+                "{member} brings {NEVER_SHIPPED} along; it may be below its dev-dependencies only"
+            ));
+        }
     }
     Ok(())
 }

@@ -148,7 +148,13 @@ impl IncomingChannel {
             Place::Current | Place::Behind => return Fate::Repeated,
             Place::Beyond => return Fate::OutOfWindow,
         };
-        let fate = insert_piece(&mut self.reliable, index, fragment, inbox);
+        let cost = piece_cost(fragment);
+        let fits = if index == self.delivered + 1 {
+            inbox.budget.fits_next(cost, inbox.channel)
+        } else {
+            inbox.budget.fits(cost)
+        };
+        let fate = insert_piece(&mut self.reliable, index, fragment, fits, inbox);
         if fate == Fate::Taken {
             self.release(inbox);
         }
@@ -201,7 +207,8 @@ impl IncomingChannel {
             Ok(index) => index,
             Err(fate) => return fate,
         };
-        let fate = insert_piece(&mut self.unreliable, (index, seq), fragment, inbox);
+        let fits = inbox.budget.fits(piece_cost(fragment));
+        let fate = insert_piece(&mut self.unreliable, (index, seq), fragment, fits, inbox);
         if fate == Fate::Taken && index == self.delivered && self.unreliable[&(index, seq)].complete() {
             if let Some(held) = self.unreliable.remove(&(index, seq)) {
                 inbox.budget.release(held.cost());
@@ -257,7 +264,10 @@ impl IncomingChannel {
             }
             let used = match &held {
                 Held::Packet(_) => 1,
-                Held::Assembly(assembly) => u64::from(assembly.count()),
+                Held::Assembly(assembly) => {
+                    inbox.budget.release_reserve(inbox.channel);
+                    u64::from(assembly.count())
+                }
             };
             self.advance(index + used - 1);
             inbox.deliver(Mode::Reliable, held.into_packet());
@@ -281,14 +291,20 @@ impl IncomingChannel {
     }
 }
 
+/// What a piece may cost at most, as the first of its packet.
+fn piece_cost(fragment: &Fragment<'_>) -> usize {
+    PACKET_OVERHEAD + Assembly::cost(fragment)
+}
+
 /// Adds a piece to the packet it belongs to, begun now if this is its first.
 fn insert_piece<K: Ord>(
     held: &mut BTreeMap<K, Held>,
     key: K,
     fragment: &Fragment<'_>,
+    fits: bool,
     inbox: &mut Inbox<'_>,
 ) -> Fate {
-    if !inbox.open() || !inbox.budget.fits(PACKET_OVERHEAD + Assembly::cost(fragment)) {
+    if !inbox.open() || !fits {
         return Fate::NoRoom;
     }
     let target = held.entry(key).or_insert_with(|| {

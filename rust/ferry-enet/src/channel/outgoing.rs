@@ -213,6 +213,11 @@ impl ReliableLine {
             })
     }
 
+    /// How many commands wait to be sent or acknowledged, those among them that were acknowledged early included.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(crate) fn clear(&mut self) {
         self.oldest += self.entries.len() as u64;
         self.entries.clear();

@@ -158,6 +158,9 @@ impl<A: Address> Host<A> {
     }
 
     fn check_limits(&mut self, now: Timestamp, from: &A) -> Verdict {
+        if self.events.congested(self.config.max_incoming) {
+            return Verdict::PassOver;
+        }
         let crowd = self.doorkeeper.per_host.get(&from.host()).copied().unwrap_or_default();
         if self.stats.peers >= self.config.max_peers || crowd.clients >= self.config.max_peers_per_host {
             return Verdict::Refuse(self.config.refusal_when_full);

@@ -112,7 +112,7 @@ fn tell_shares(peers: &mut [&mut Peer], incoming: u32, outgoing: u32) -> Vec<u16
     for peer in peers {
         let modest = peer.outgoing_bandwidth != 0 && peer.outgoing_bandwidth < share;
         let own = if modest { peer.outgoing_bandwidth } else { share };
-        if peer.announced_bandwidth != (own, outgoing) {
+        if peer.announced_bandwidth != (own, outgoing) && !peer.control_congested() {
             peer.announced_bandwidth = (own, outgoing);
             peer.queue_control(ReliableBody::BandwidthLimit { incoming: own, outgoing });
             told.push(peer.id.slot);

@@ -93,10 +93,6 @@ impl<A: Address> Host<A> {
     ) {
         let full = self.stats.peers >= self.config.max_peers;
         let Some((address, peer)) = self.slots.with_address_mut(header.peer_id) else { return };
-        if *address != from {
-            // Whoever answers a broadcast first is who it went to.
-            *address = from;
-        }
         peer.count_received(datagram_len);
         let no_room_for_peer =
             (full && peer.stage() == Stage::HalfOpen).then_some(self.config.refusal_when_full);
@@ -110,6 +106,10 @@ impl<A: Address> Host<A> {
             if peer.handle_command(now, &command, header.sent_time, &mut around).is_err() {
                 break;
             }
+        }
+        if *address != from && peer.state == State::Connected {
+            // Whoever grants a broadcast CONNECT first is who it went to.
+            *address = from;
         }
         if limited_before != (peer.incoming_bandwidth != 0) {
             self.bandwidth.recalculate();

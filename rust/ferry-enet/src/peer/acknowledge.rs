@@ -20,14 +20,15 @@ impl Peer {
         echo: u16,
         around: &mut Surroundings<'_>,
     ) {
-        self.last_acknowledged = now;
-        self.silent_since = None;
         let line = if channel == CONTROL_CHANNEL {
             Some(&mut self.control)
         } else {
             self.channels.used_mut(channel).map(|channel| &mut channel.outgoing.line)
         };
         let Some(command) = line.and_then(|line| line.acknowledge(seq)) else { return };
+        // Only what was really awaited is a sign of life: a stranger can acknowledge anything.
+        self.last_acknowledged = now;
+        self.silent_since = None;
         self.forget_acknowledged(&command, channel);
         self.window_closed = false;
         self.measure(now, &command, echo);

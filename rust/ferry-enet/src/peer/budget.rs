@@ -1,9 +1,13 @@
 //! How much one peer may make this host remember, and the way out to the game.
 //!
 //! Two byte counts: *undelivered*, packets in the event queue that the driver has not fetched; and *held*, packets
-//! that wait for an earlier one or for their missing pieces. Each has its own limit, so a gap in the order can always
-//! be filled: what is next goes to the event queue, however much is held behind it. At a limit, a reliable command
-//! stays unacknowledged (it comes again), an unreliable one is lost, and both are counted.
+//! that wait for an earlier one or for their missing pieces. At a limit, a reliable command stays unacknowledged (it
+//! comes again), an unreliable one is lost, and both are counted.
+//!
+//! A gap in the order can always be filled, however much is held behind it, or a channel could jam for ever: a whole
+//! packet that is next goes to the event queue, and of the packets that are next and come in pieces, one at a time may
+//! pass the limit until it is whole (the *reserve*). So a peer holds its limit and one packet of the largest size at
+//! most.
 
 use bytes::Bytes;
 
@@ -19,13 +23,15 @@ pub(crate) struct Budget {
     held: usize,
     maximum_undelivered: usize,
     maximum_held: usize,
+    /// The channel whose next packet may pass the limit.
+    reserve: Option<u8>,
     /// The longest packet that is put together.
     pub(crate) maximum_packet: usize,
 }
 
 impl Budget {
     pub(crate) fn new(maximum_undelivered: usize, maximum_held: usize, maximum_packet: usize) -> Self {
-        Self { undelivered: 0, held: 0, maximum_undelivered, maximum_held, maximum_packet }
+        Self { undelivered: 0, held: 0, maximum_undelivered, maximum_held, reserve: None, maximum_packet }
     }
 
     /// Whether the event queue takes another packet. The last one taken may pass the limit.
@@ -36,6 +42,18 @@ impl Budget {
     /// Whether there is room for something of this cost to wait.
     pub(crate) fn fits(&self, cost: usize) -> bool {
         self.held + cost <= self.maximum_held
+    }
+
+    /// Whether there is room for a piece of the packet that is next on `channel`: in the reserve if nowhere else.
+    pub(crate) fn fits_next(&mut self, cost: usize, channel: u8) -> bool {
+        self.fits(cost) || *self.reserve.get_or_insert(channel) == channel
+    }
+
+    /// The packet that was next on `channel` is whole, and gone.
+    pub(crate) fn release_reserve(&mut self, channel: u8) {
+        if self.reserve == Some(channel) {
+            self.reserve = None;
+        }
     }
 
     pub(crate) fn hold(&mut self, cost: usize) {

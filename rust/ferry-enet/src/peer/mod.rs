@@ -25,7 +25,7 @@ mod unreliable;
 use std::collections::VecDeque;
 
 use crate::channel::Channels;
-use crate::channel::outgoing::{Index, ReliableLine};
+use crate::channel::outgoing::{Index, ReliableBody, ReliableLine};
 use crate::channel::unsequenced::UnsequencedWindow;
 use crate::config::{Config, Timeouts};
 use crate::event::{DisconnectReason, Event, PeerId};
@@ -317,8 +317,8 @@ impl Peer {
     /// Sets how the throttle reacts, here and at the other end.
     pub(crate) fn configure_throttle(&mut self, parameters: ThrottleParameters) {
         self.throttle.parameters = parameters;
-        if self.established() {
-            self.queue_control(crate::channel::outgoing::ReliableBody::ThrottleConfigure(parameters));
+        if self.established() && !self.control_congested() {
+            self.queue_control(ReliableBody::ThrottleConfigure(parameters));
         }
     }
 }

@@ -61,6 +61,8 @@ impl Peer {
         around: &mut Surroundings<'_>,
     ) -> Result<bool, Refused> {
         match command.body {
+            // A CONNECT is answered by VERIFY_CONNECT or DISCONNECT; nobody's session was checked before.
+            Body::Acknowledge { .. } if self.state == State::Connecting => Err(Refused),
             Body::Acknowledge { seq, sent_time } => {
                 self.handle_acknowledge(now, command.channel, seq, sent_time, around);
                 Ok(false)

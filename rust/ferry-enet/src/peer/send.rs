@@ -217,9 +217,14 @@ impl Peer {
         self.queue_order
     }
 
+    /// Whether commands that can do without had better not be queued.
+    pub(crate) fn control_congested(&self) -> bool {
+        self.control.len() >= MAXIMUM_CONTROL_COMMANDS
+    }
+
     /// Asks for an acknowledgement, whatever the ping interval.
     pub(crate) fn ping(&mut self) {
-        if self.state == State::Connected && self.control_queue.len() < MAXIMUM_QUEUED_PINGS {
+        if self.state == State::Connected && !self.control_congested() {
             self.queue_control(ReliableBody::Ping);
         }
     }
@@ -279,8 +284,8 @@ fn fragment_count(len: usize, piece_len: usize, maximum: u32) -> Result<u32, Sen
     if count > maximum { Err(SendError::TooLarge) } else { Ok(count) }
 }
 
-/// A game that asks for pings faster than it lets datagrams go gets no more than this many of them.
-const MAXIMUM_QUEUED_PINGS: usize = 16;
+/// Pings and the like that a peer leaves unacknowledged, out of malice perhaps, are not sent more of than this.
+const MAXIMUM_CONTROL_COMMANDS: usize = 16;
 
 /// What a reliable command is on the wire.
 #[inline]

@@ -3,6 +3,8 @@
 //! Written from the protocol's description, apart from the crate's own writer, so that both would have to be wrong in
 //! the same way for a test to miss it.
 
+use ferry_enet::compress::{Compressor, RangeCoder};
+
 /// Builds a datagram byte by byte.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Raw {
@@ -165,4 +167,74 @@ pub struct RawFragment<'a> {
     pub offset: u32,
     /// Its bytes.
     pub payload: &'a [u8],
+}
+
+/// What is done to a datagram's commands before it leaves.
+#[derive(Default)]
+pub struct Wrapping {
+    /// Put a checksum in, with this connection's id (zero before there is one).
+    pub checksum: Option<u32>,
+    /// Compress the commands, if that makes them shorter.
+    pub coder: Option<RangeCoder>,
+}
+
+impl Raw {
+    /// The datagram as it goes over the wire.
+    pub fn wrapped(self, wrapping: &mut Wrapping) -> Vec<u8> {
+        let Some(seen) = Seen::read(&self.bytes, false) else { return self.bytes };
+        let (head, commands) = self.bytes.split_at(seen.commands);
+        let mut head = head.to_vec();
+        let compressed = wrapping.coder.as_mut().and_then(|coder| {
+            let mut output = vec![0; commands.len()];
+            let len = coder.compress(commands, &mut output).filter(|&len| len < commands.len())?;
+            output.truncate(len);
+            Some(output)
+        });
+        if compressed.is_some() {
+            head[0] |= 0x40;
+        }
+        if let Some(connect_id) = wrapping.checksum {
+            let id = if seen.peer_id == 0x0FFF { 0 } else { connect_id };
+            let summed = [&head[..], &id.to_be_bytes(), commands].concat();
+            head.extend(crc32(&summed).to_be_bytes());
+        }
+        head.extend(compressed.as_deref().unwrap_or(commands));
+        head
+    }
+}
+
+/// What a datagram's header says to whoever sees it pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The receiver's number for the sender.
+    pub peer_id: u16,
+    /// The session.
+    pub session: u8,
+    /// Where the commands begin.
+    pub commands: usize,
+}
+
+impl Seen {
+    /// Reads a header, if there is one and anything behind it.
+    pub fn read(datagram: &[u8], checksum: bool) -> Option<Self> {
+        let word = u16::from_be_bytes([*datagram.first()?, *datagram.get(1)?]);
+        let commands = if word & 0x8000 != 0 { 4 } else { 2 } + if checksum { 4 } else { 0 };
+        (datagram.len() >= commands).then_some(Self {
+            peer_id: word & 0x0FFF,
+            session: (word >> 12) as u8 & 3,
+            commands,
+        })
+    }
+}
+
+/// The CRC-32 that everybody uses, bit by bit.
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut sum = u32::MAX;
+    for byte in bytes {
+        sum ^= u32::from(*byte);
+        for _ in 0..8 {
+            sum = if sum & 1 == 1 { sum >> 1 ^ 0xEDB8_8320 } else { sum >> 1 };
+        }
+    }
+    !sum
 }
