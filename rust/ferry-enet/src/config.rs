@@ -44,8 +44,8 @@ pub struct Config {
     /// How many bytes of one peer's packets may wait in the event queue. Beyond, reliable ones are left
     /// unacknowledged, so that the peer sends them again, and unreliable ones are dropped.
     pub max_incoming: usize,
-    /// How many bytes of one peer's packets may wait for earlier ones or for their missing fragments. One packet whose
-    /// turn it is may pass this until it is whole, or it never would be.
+    /// How many bytes of one peer's packets may wait for earlier ones or for their missing fragments. One large packet
+    /// whose turn it is, and small ones on each channel, may pass this until they are whole, or they never would be.
     pub max_incoming_incomplete: usize,
     /// When new connections count as dead.
     pub timeouts: Timeouts,

@@ -69,7 +69,8 @@ pub struct PeerStats {
     pub bytes_in_flight: usize,
     /// Memory of packets that wait in the event queue.
     pub undelivered_bytes: usize,
-    /// Memory of packets that wait for earlier ones or for their missing fragments.
+    /// Memory that packets which wait for earlier ones or for their missing fragments use at most; a packet in fragments
+    /// counts as if it were whole.
     pub incomplete_bytes: usize,
     /// The largest datagram both ends agreed on.
     pub mtu: u16,

@@ -24,7 +24,9 @@ use cpu_time::ThreadTime;
 use machines::{Clock, Ferry, Floor, Kind, Machine, Node, Rusty};
 
 const TICK_US: u64 = 16_667;
+/// The length of a packet, unless the load says otherwise, and the longest.
 const PACKET_LEN: usize = 64;
+const LONGEST_PACKET: usize = 1000;
 /// Clients connect over so many ticks, so that their pings do not all fall on one.
 const JOIN_TICKS: usize = 30;
 
@@ -46,6 +48,7 @@ struct Load {
     name: &'static str,
     traffic: Traffic,
     clients: &'static [usize],
+    packet_len: usize,
     /// The server is served once for each datagram that comes.
     eager: bool,
     /// rusty_enet asks the system for the time.
@@ -53,7 +56,7 @@ struct Load {
 }
 
 const fn load(name: &'static str, traffic: Traffic, clients: &'static [usize]) -> Load {
-    Load { name, traffic, clients, eager: false, system_clock: false }
+    Load { name, traffic, clients, packet_len: PACKET_LEN, eager: false, system_clock: false }
 }
 
 const UNSEQUENCED: Traffic = Traffic::Each([Kind::Unsequenced; 4]);
@@ -70,6 +73,9 @@ const LOADS: &[Load] = &[
     load("mix", MIX, CROWDS),
     Load { system_clock: true, ..load("mix-system-clock", MIX, CROWDS) },
     Load { eager: true, ..load("mix-eager-service", MIX, &[32, 512]) },
+    Load { packet_len: 20, ..load("mix-20-bytes", MIX, &[512]) },
+    Load { packet_len: 200, ..load("mix-200-bytes", MIX, &[512]) },
+    Load { packet_len: LONGEST_PACKET, ..load("mix-1000-bytes", MIX, &[512]) },
     load("idle", Traffic::Idle, CROWDS),
     load("bulk-16-MiB", Traffic::Bulk(16 * MEBIBYTE), &[1]),
 ];
@@ -162,10 +168,10 @@ impl<M: Machine> World<M> {
         let started = ThreadTime::now();
         for client in &mut self.clients {
             if let Traffic::Each([.., kind]) = self.load.traffic {
-                client.send(0, kind, &[2; PACKET_LEN]);
+                client.send(0, kind, &PAYLOAD[..self.load.packet_len]);
             }
             if let Traffic::Broadcast(kind) = self.load.traffic {
-                client.send(0, kind, &[2; PACKET_LEN]);
+                client.send(0, kind, &PAYLOAD[..self.load.packet_len]);
             }
             let came = client.service();
             cost.packets += came;
@@ -188,13 +194,13 @@ impl<M: Machine> World<M> {
             Traffic::Each(kinds) => {
                 for peer in 0..self.server.peers() {
                     for kind in kinds {
-                        self.server.send(peer, kind, &[1; PACKET_LEN]);
+                        self.server.send(peer, kind, &PAYLOAD[..self.load.packet_len]);
                     }
                 }
             }
             Traffic::Broadcast(kind) => {
                 for _ in 0..4 {
-                    self.server.broadcast(kind, &[1; PACKET_LEN]);
+                    self.server.broadcast(kind, &PAYLOAD[..self.load.packet_len]);
                 }
             }
             // A window is one packet; more of them wait than that.
@@ -238,6 +244,7 @@ impl<M: Machine> World<M> {
     }
 }
 
+static PAYLOAD: [u8; LONGEST_PACKET] = [1; LONGEST_PACKET];
 static BULK_PACKET: [u8; 64 * 1024] = [3; 64 * 1024];
 
 /// A figure of all rounds.

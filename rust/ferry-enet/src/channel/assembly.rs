@@ -6,7 +6,7 @@
 //! exactly when its pieces are all there.
 //!
 //! Memory is taken as bytes arrive, never as they are announced: pieces in order go to the end of the packet, early
-//! ones wait by number. The owner counts [`Assembly::held_bytes`] against the peer's limit.
+//! ones wait by number. The owner charges [`cost`] to the peer's budget.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,6 @@ pub(crate) struct Assembly {
     packet: Vec<u8>,
     next: u32,
     early: BTreeMap<u32, Bytes>,
-    early_bytes: usize,
 }
 
 /// What became of a piece.
@@ -37,6 +36,11 @@ pub(crate) enum Piece {
     Repeated,
     /// It cannot belong to this packet.
     Contradiction,
+}
+
+/// The most memory that the packet of this fragment can take.
+pub(crate) fn cost(fragment: &Fragment<'_>) -> usize {
+    fragment.total_len as usize + fragment.count as usize * EARLY_OVERHEAD
 }
 
 /// Whether a fragment could be part of any packet of at most `maximum_len` bytes.
@@ -71,23 +75,12 @@ impl Assembly {
             packet: Vec::new(),
             next: 0,
             early: BTreeMap::new(),
-            early_bytes: 0,
         }
     }
 
     /// How many pieces the packet has.
     pub(crate) fn count(&self) -> u32 {
         self.count
-    }
-
-    /// The memory that this packet takes up so far.
-    pub(crate) fn held_bytes(&self) -> usize {
-        self.packet.len() + self.early_bytes
-    }
-
-    /// What [`Assembly::insert`] may add to that at most.
-    pub(crate) fn cost(fragment: &Fragment<'_>) -> usize {
-        fragment.payload.len() + EARLY_OVERHEAD
     }
 
     pub(crate) fn complete(&self) -> bool {
@@ -119,11 +112,9 @@ impl Assembly {
         if fragment.number == self.next {
             self.append(fragment.payload);
             while let Some(piece) = self.early.remove(&self.next) {
-                self.early_bytes -= piece.len() + EARLY_OVERHEAD;
                 self.append(&piece);
             }
         } else {
-            self.early_bytes += Self::cost(fragment);
             self.early.insert(fragment.number, own(fragment.payload));
         }
         Piece::Taken
@@ -173,7 +164,6 @@ mod tests {
                     assert_eq!(assembly.insert(fragment), Piece::Repeated);
                 }
                 assert!(assembly.complete());
-                assert_eq!(assembly.held_bytes(), packet.len());
                 assert_eq!(assembly.into_packet(), packet);
             }
         }
@@ -191,8 +181,8 @@ mod tests {
         };
         let mut assembly = Assembly::new(&fragment);
         assert_eq!(assembly.insert(&fragment), Piece::Taken);
-        assert_eq!(assembly.held_bytes(), Assembly::cost(&fragment));
         assert_eq!(assembly.packet.capacity(), 0);
+        assert_eq!(assembly.early.values().map(Bytes::len).sum::<usize>(), 1000);
     }
 
     #[test]

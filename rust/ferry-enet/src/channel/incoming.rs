@@ -11,10 +11,11 @@
 //! A hostile peer can fill its own budget and no more. Finding a place costs the logarithm of what is kept.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use bytes::Bytes;
 
-use super::assembly::{Assembly, Piece, plausible};
+use super::assembly::{self, Assembly, Piece, plausible};
 use super::outgoing::Index;
 use crate::event::Mode;
 use crate::event_queue::own;
@@ -46,31 +47,29 @@ pub(crate) enum Fate {
     Malformed,
 }
 
-enum Held {
+/// Something that waits, and what the peer's budget was charged for it.
+struct Held {
+    cost: usize,
+    what: Waiting,
+}
+
+enum Waiting {
     Packet(Bytes),
     Assembly(Assembly),
 }
 
 impl Held {
-    fn cost(&self) -> usize {
-        PACKET_OVERHEAD
-            + match self {
-                Self::Packet(packet) => packet.len(),
-                Self::Assembly(assembly) => assembly.held_bytes(),
-            }
-    }
-
     fn complete(&self) -> bool {
-        match self {
-            Self::Packet(_) => true,
-            Self::Assembly(assembly) => assembly.complete(),
+        match &self.what {
+            Waiting::Packet(_) => true,
+            Waiting::Assembly(assembly) => assembly.complete(),
         }
     }
 
     fn into_packet(self) -> Bytes {
-        match self {
-            Self::Packet(packet) => packet,
-            Self::Assembly(assembly) => assembly.into_packet(),
+        match self.what {
+            Waiting::Packet(packet) => packet,
+            Waiting::Assembly(assembly) => assembly.into_packet(),
         }
     }
 }
@@ -122,12 +121,12 @@ impl IncomingChannel {
             inbox.deliver_copy(Mode::Reliable, payload);
             self.release(inbox);
         } else {
-            let held = Held::Packet(own(payload));
-            if !inbox.budget.fits(held.cost()) {
+            let cost = payload.len() + PACKET_OVERHEAD;
+            if !inbox.budget.admits(payload.len(), cost, inbox.channel, false) {
                 return Fate::NoRoom;
             }
-            inbox.budget.hold(held.cost());
-            self.reliable.insert(index, held);
+            inbox.budget.hold(cost);
+            self.reliable.insert(index, Held { cost, what: Waiting::Packet(own(payload)) });
         }
         Fate::Taken
     }
@@ -148,13 +147,10 @@ impl IncomingChannel {
             Place::Current | Place::Behind => return Fate::Repeated,
             Place::Beyond => return Fate::OutOfWindow,
         };
-        let cost = piece_cost(fragment);
-        let fits = if index == self.delivered + 1 {
-            inbox.budget.fits_next(cost, inbox.channel)
-        } else {
-            inbox.budget.fits(cost)
-        };
-        let fate = insert_piece(&mut self.reliable, index, fragment, fits, inbox);
+        let next = index == self.delivered + 1;
+        let fate = insert_piece(&mut self.reliable, index, fragment, inbox, |inbox, cost| {
+            inbox.budget.admits(fragment.total_len as usize, cost, inbox.channel, next)
+        });
         if fate == Fate::Taken {
             self.release(inbox);
         }
@@ -183,12 +179,12 @@ impl IncomingChannel {
             if self.unreliable.contains_key(&(index, seq)) {
                 return Fate::Repeated;
             }
-            let held = Held::Packet(own(payload));
-            if !inbox.budget.fits(held.cost()) {
+            let cost = payload.len() + PACKET_OVERHEAD;
+            if !inbox.budget.fits(cost) {
                 return Fate::NoRoom;
             }
-            inbox.budget.hold(held.cost());
-            self.unreliable.insert((index, seq), held);
+            inbox.budget.hold(cost);
+            self.unreliable.insert((index, seq), Held { cost, what: Waiting::Packet(own(payload)) });
         }
         Fate::Taken
     }
@@ -207,11 +203,12 @@ impl IncomingChannel {
             Ok(index) => index,
             Err(fate) => return fate,
         };
-        let fits = inbox.budget.fits(piece_cost(fragment));
-        let fate = insert_piece(&mut self.unreliable, (index, seq), fragment, fits, inbox);
+        let fate = insert_piece(&mut self.unreliable, (index, seq), fragment, inbox, |inbox, cost| {
+            inbox.budget.fits(cost)
+        });
         if fate == Fate::Taken && index == self.delivered && self.unreliable[&(index, seq)].complete() {
             if let Some(held) = self.unreliable.remove(&(index, seq)) {
-                inbox.budget.release(held.cost());
+                inbox.budget.release(held.cost);
                 inbox.deliver(Mode::Unreliable, held.into_packet());
             }
             self.pass_unreliable(seq, inbox);
@@ -241,7 +238,7 @@ impl IncomingChannel {
             if *entry.key() > (self.delivered, seq) {
                 return;
             }
-            inbox.budget.release(entry.remove().cost());
+            inbox.budget.release(entry.remove().cost);
         }
     }
 
@@ -257,18 +254,16 @@ impl IncomingChannel {
                 return;
             }
             let held = entry.remove();
-            inbox.budget.release(held.cost());
+            inbox.budget.release(held.cost);
             // A number inside a packet that came in pieces: only a sender that contradicts itself uses it twice.
             if index <= self.delivered {
                 continue;
             }
-            let used = match &held {
-                Held::Packet(_) => 1,
-                Held::Assembly(assembly) => {
-                    inbox.budget.release_reserve(inbox.channel);
-                    u64::from(assembly.count())
-                }
+            let used = match &held.what {
+                Waiting::Packet(_) => 1,
+                Waiting::Assembly(assembly) => u64::from(assembly.count()),
             };
+            inbox.budget.moved_on(inbox.channel);
             self.advance(index + used - 1);
             inbox.deliver(Mode::Reliable, held.into_packet());
         }
@@ -282,7 +277,7 @@ impl IncomingChannel {
                 self.unreliable.insert((index, seq), held);
                 continue;
             }
-            inbox.budget.release(held.cost());
+            inbox.budget.release(held.cost);
             if index == self.delivered {
                 inbox.deliver(Mode::Unreliable, held.into_packet());
                 self.pass_unreliable(seq, inbox);
@@ -291,35 +286,29 @@ impl IncomingChannel {
     }
 }
 
-/// What a piece may cost at most, as the first of its packet.
-fn piece_cost(fragment: &Fragment<'_>) -> usize {
-    PACKET_OVERHEAD + Assembly::cost(fragment)
-}
-
-/// Adds a piece to the packet it belongs to, begun now if this is its first.
+/// Adds a piece to the packet it belongs to, which is begun now if this is its first, and if it is admitted.
 fn insert_piece<K: Ord>(
     held: &mut BTreeMap<K, Held>,
     key: K,
     fragment: &Fragment<'_>,
-    fits: bool,
     inbox: &mut Inbox<'_>,
+    admits: impl FnOnce(&mut Inbox<'_>, usize) -> bool,
 ) -> Fate {
-    if !inbox.open() || !fits {
-        return Fate::NoRoom;
-    }
-    let target = held.entry(key).or_insert_with(|| {
-        let begun = Held::Assembly(Assembly::new(fragment));
-        inbox.budget.hold(begun.cost());
-        begun
-    });
-    let before = target.cost();
-    let Held::Assembly(assembly) = target else { return Fate::Malformed };
-    let fate = match assembly.insert(fragment) {
+    let target = match held.entry(key) {
+        Entry::Occupied(entry) => entry.into_mut(),
+        Entry::Vacant(entry) => {
+            let cost = assembly::cost(fragment) + PACKET_OVERHEAD;
+            if !inbox.open() || !admits(inbox, cost) {
+                return Fate::NoRoom;
+            }
+            inbox.budget.hold(cost);
+            entry.insert(Held { cost, what: Waiting::Assembly(Assembly::new(fragment)) })
+        }
+    };
+    let Waiting::Assembly(assembly) = &mut target.what else { return Fate::Malformed };
+    match assembly.insert(fragment) {
         Piece::Taken => Fate::Taken,
         Piece::Repeated => Fate::Repeated,
         Piece::Contradiction => Fate::Malformed,
-    };
-    inbox.budget.release(before);
-    inbox.budget.hold(target.cost());
-    fate
+    }
 }

@@ -4,15 +4,20 @@
 //! that wait for an earlier one or for their missing pieces. At a limit, a reliable command stays unacknowledged (it
 //! comes again), an unreliable one is lost, and both are counted.
 //!
-//! A gap in the order can always be filled, however much is held behind it, or a channel could jam for ever: a whole
-//! packet that is next goes to the event queue, and of the packets that are next and come in pieces, one at a time may
-//! pass the limit until it is whole (the *reserve*). So a peer holds its limit and one packet of the largest size at
-//! most.
+//! A packet in pieces is charged wholly when its first piece is taken (memory is only used as pieces come); from then on
+//! all its pieces are taken. Otherwise pieces of many packets could fill the room that each needs to become whole, and a
+//! channel would jam for ever. For the same reason some may pass the limit: a whole packet that is next in order goes
+//! to the event queue at once; a packet that is next and no larger than a sender's window is always taken; and of
+//! larger ones that are next, one at a time (the *reserve*). When something was refused, its channel comes first:
+//! senders send in the order they were given, and what they sent first may fill their window until it is taken.
+//!
+//! So a peer holds its limit, one packet of the largest size, and a window's worth for each channel at most.
 
 use bytes::Bytes;
 
 use crate::event::{Event, Mode, PeerId};
 use crate::event_queue::EventQueue;
+use crate::wire::MAXIMUM_WINDOW_SIZE;
 
 /// What a packet costs besides its bytes: so a flood of empty ones is bounded too.
 pub(crate) const PACKET_OVERHEAD: usize = 64;
@@ -25,13 +30,23 @@ pub(crate) struct Budget {
     maximum_held: usize,
     /// The channel whose next packet may pass the limit.
     reserve: Option<u8>,
+    /// The channel that has waited longest for room.
+    starving: Option<u8>,
     /// The longest packet that is put together.
     pub(crate) maximum_packet: usize,
 }
 
 impl Budget {
     pub(crate) fn new(maximum_undelivered: usize, maximum_held: usize, maximum_packet: usize) -> Self {
-        Self { undelivered: 0, held: 0, maximum_undelivered, maximum_held, reserve: None, maximum_packet }
+        Self {
+            undelivered: 0,
+            held: 0,
+            maximum_undelivered,
+            maximum_held,
+            reserve: None,
+            starving: None,
+            maximum_packet,
+        }
     }
 
     /// Whether the event queue takes another packet. The last one taken may pass the limit.
@@ -44,15 +59,30 @@ impl Budget {
         self.held + cost <= self.maximum_held
     }
 
-    /// Whether there is room for a piece of the packet that is next on `channel`: in the reserve if nowhere else.
-    pub(crate) fn fits_next(&mut self, cost: usize, channel: u8) -> bool {
-        self.fits(cost) || *self.reserve.get_or_insert(channel) == channel
+    /// Whether something reliable of `channel`, of `len` bytes and this cost, may wait; `next` if it is what the channel
+    /// waits for.
+    pub(crate) fn admits(&mut self, len: usize, cost: usize, channel: u8, next: bool) -> bool {
+        if next && len <= MAXIMUM_WINDOW_SIZE as usize {
+            return true;
+        }
+        let first = self.starving.is_none_or(|starving| starving == channel);
+        if first && self.fits(cost) {
+            return true;
+        }
+        if first && next && self.reserve.is_none() {
+            self.reserve = Some(channel);
+            return true;
+        }
+        self.starving.get_or_insert(channel);
+        false
     }
 
-    /// The packet that was next on `channel` is whole, and gone.
-    pub(crate) fn release_reserve(&mut self, channel: u8) {
-        if self.reserve == Some(channel) {
-            self.reserve = None;
+    /// What was held of `channel` has moved on: its next packet is whole.
+    pub(crate) fn moved_on(&mut self, channel: u8) {
+        for waiting in [&mut self.reserve, &mut self.starving] {
+            if *waiting == Some(channel) {
+                *waiting = None;
+            }
         }
     }
 

@@ -115,6 +115,13 @@ impl Peer {
         };
         let Some(command) = self.control.acknowledge(FIRST_SEQ) else { return Err(Refused) };
         self.forget_acknowledged(&command, CONTROL_CHANNEL);
+        if command.attempts == 1 {
+            // The C library guesses half a second until a ping was answered; what is lost meanwhile waits that long.
+            let sample_us = now.micros_since(command.sent_at);
+            self.rtt.sample_precisely(sample_us);
+            let sample_ms = u32::try_from(sample_us / 1000).unwrap_or(u32::MAX).max(1);
+            self.rtt.sample(now, sample_ms, self.throttle.parameters.interval_ms);
+        }
         let channel_count = u8::try_from(verify.channel_count).unwrap_or(0);
         if channel_count == 0 || verify.throttle != asked || verify.peer_id >= NO_PEER_ID {
             self.end(DisconnectReason::HandshakeFailed, State::Gone, around.events);
@@ -135,9 +142,6 @@ impl Peer {
         self.silent_since = None;
         if self.throttle.parameters != asked {
             self.configure_throttle(self.throttle.parameters);
-        } else {
-            // The server has measured a round trip by now; a ping lets us do so too.
-            self.ping();
         }
         self.last_acknowledged = now;
         around.events.push(Event::Connected { peer: self.id, data: 0 });

@@ -16,10 +16,9 @@ use crate::wire::{Body, Command, Number};
 /// A peer that sends faster than this host lets acknowledgements go does not get more than this many: the rest of
 /// its commands come again.
 const MAXIMUM_ACKNOWLEDGEMENTS: usize = 4096;
-/// How long an ended connection answers a DISCONNECT that comes again: some tries of the other end, within bounds.
-const DRAIN_TRIES: u64 = 8;
-const DRAIN_LEAST_US: u64 = 1_000_000;
-const DRAIN_MOST_US: u64 = 5_000_000;
+/// How long an ended connection answers a DISCONNECT that comes again, counted from the last one: two tries of the
+/// most patient sender and a slow line.
+const DRAIN_US: u64 = 5_000_000;
 
 /// What of the host a peer may touch while it receives.
 pub(crate) struct Surroundings<'a> {
@@ -150,8 +149,12 @@ impl Peer {
         wants_acknowledgement: bool,
         around: &mut Surroundings<'_>,
     ) -> bool {
+        let draining = State::Draining { until: now.after_micros(DRAIN_US) };
         let reason = match self.state {
-            State::Draining { .. } => return true,
+            State::Draining { .. } => {
+                self.state = draining;
+                return true;
+            }
             State::Gone => return false,
             State::AcknowledgingConnect { .. } => {
                 self.reset();
@@ -162,9 +165,7 @@ impl Peer {
             State::Connected | State::DisconnectLater { .. } => DisconnectReason::ByRemote(data),
         };
         if wants_acknowledgement {
-            let linger_us = (u64::from(self.rtt.retransmit_after_us()) * DRAIN_TRIES)
-                .clamp(DRAIN_LEAST_US, DRAIN_MOST_US);
-            self.end(reason, State::Draining { until: now.after_micros(linger_us) }, around.events);
+            self.end(reason, draining, around.events);
         } else {
             self.end(reason, State::Gone, around.events);
         }

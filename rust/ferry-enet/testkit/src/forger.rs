@@ -80,7 +80,7 @@ impl Forger {
             let commands = &bytes[seen.commands..];
             if to == self.place && seen.peer_id == self.own_id && commands.len() >= 44 && commands[0] & 15 == 3 {
                 self.slot = u16::from_be_bytes([commands[4], commands[5]]);
-                self.session = commands[6] & 3;
+                self.session = commands[7] & 3;
                 return true;
             }
         }

@@ -39,7 +39,7 @@ fn rusty(wishes: Wishes) -> RustyHost {
     };
     let mut host = RustyHost::new(settings);
     let limit = |limit: u32| (limit != 0).then_some(limit);
-    host.host.set_bandwidth_limit(limit(wishes.incoming), limit(wishes.outgoing)).unwrap();
+    host.host.set_bandwidth_limit(limit(wishes.incoming), limit(wishes.outgoing)).expect("no limit is zero");
     host.set_now(NOW);
     host
 }
@@ -53,7 +53,7 @@ fn ferry(wishes: Wishes, connect_id: u32) -> Host<Place> {
         checksum: wishes.checksum,
         ..Config::default()
     };
-    Host::new(config, move || connect_id).unwrap()
+    Host::new(config, move || connect_id).expect("good settings")
 }
 
 fn only_datagram(host: &mut Host<Place>) -> Vec<u8> {
@@ -65,7 +65,7 @@ fn only_datagram(host: &mut Host<Place>) -> Vec<u8> {
 
 fn rusty_connect(wishes: Wishes) -> Vec<u8> {
     let mut client = rusty(wishes);
-    client.host.connect(Place::of(0), usize::from(wishes.channels), DATA).unwrap();
+    client.host.connect(Place::of(0), usize::from(wishes.channels), DATA).expect("a free peer");
     client.poll(NOW);
     let datagrams = client.take_datagrams();
     assert_eq!(datagrams.len(), 1);

@@ -26,6 +26,8 @@
 //!   and a ferry-enet that said goodbye to it on a rough line may have to give up. The one who called `disconnect` gets
 //!   [`ByUs`](ferry_enet::DisconnectReason::ByUs) from ferry-enet; C gives the other end's word if both said goodbye.
 //!   If both say it within one poll of a C end, that end answers neither: the other one has to give up, on any line.
+//! * **Late goodbyes**: a client that asks for its next connection on the same slot before the last one's DISCONNECT has
+//!   come takes that for a refusal, with either crate: it does not check the session before it has been told one.
 //! * **Empty packets and the range coder**: C's compressor reads a byte past an empty packet, and nobody can read that
 //!   datagram; an empty reliable packet ends the connection. Scripts that compress send none.
 //! * **The checksum's four bytes**: C forgets them when it fills a datagram behind other commands, which may then be

@@ -15,7 +15,7 @@ struct Door {
 impl Door {
     fn new(checksum: bool) -> Self {
         let config = Config { max_peers: 1, refusal_when_full: Some(WORD), checksum, ..Config::default() };
-        Self { host: Host::new(config, || 5).unwrap(), now: Timestamp::from_micros(3_000_000) }
+        Self { host: Host::new(config, || 5).expect("good settings"), now: Timestamp::from_micros(3_000_000) }
     }
 
     /// One round trip: what the client sends reaches the host, and its answer the client.
@@ -50,7 +50,7 @@ impl Door {
 
 fn client(checksum: bool, seed: u32) -> RustyHost {
     let mut client = RustyHost::new(RustySettings { checksum, seed, ..RustySettings::default() });
-    client.host.connect(Place::of(0), 2, 0).unwrap();
+    client.host.connect(Place::of(0), 2, 0).expect("a free peer");
     client
 }
 

@@ -65,6 +65,8 @@ struct Run<'a> {
     link: Link,
     /// The server and the client.
     sides: [Side; 2],
+    /// What was said at the end of the session before.
+    stale_words: Vec<u32>,
 }
 
 /// Runs it. The error says what went wrong.
@@ -83,14 +85,17 @@ pub(crate) fn run(script: &Script, makes: [Make; 2]) -> Result<(), String> {
         sent: BTreeMap::new(),
         got: BTreeMap::new(),
     });
-    let mut run = Run { script, now: Timestamp::from_micros(5_000_000), link, sides };
+    let mut run =
+        Run { script, now: Timestamp::from_micros(5_000_000), link, sides, stale_words: Vec::new() };
     for (number, session) in script.sessions.iter().enumerate() {
         let at = |error| format!("session {number}, {makes:?}: {error}");
-        if !run.session(session).map_err(at)? {
-            break;
+        let finished = run.session(session).map_err(at)?;
+        eprintln!("COUNT {makes:?} {:?} {} finished {finished}", script.weather, if script.conditions.loss_per_mille >= 300 {"worst"} else {""});
+        if !finished {
+            return Ok(());
         }
     }
-    Ok(())
+    run.pass(QUIET)
 }
 
 impl Run<'_> {
@@ -105,7 +110,7 @@ impl Run<'_> {
         })?;
         if self.sides.iter().any(Side::over) {
             let hopeless = self.sides.iter().all(|side| side.ending.is_none_or(Ending::is_time_out));
-            let excused = self.may_give_up() && hopeless;
+            let excused = self.may_give_up() && hopeless || self.hears_old_goodbye();
             return if excused { Ok(false) } else { Err("no connection was made".into()) };
         }
         self.check_handshake(session)?;
@@ -131,7 +136,8 @@ impl Run<'_> {
             return Ok(false);
         }
         self.check_endings()?;
-        self.pass(QUIET)?;
+        self.stale_words = session.goodbyes.iter().map(|goodbye| goodbye.word).collect();
+        self.pass(Duration::from_millis(session.pause_ms))?;
         Ok(true)
     }
 
@@ -144,6 +150,13 @@ impl Run<'_> {
         let rough = self.script.weather == Weather::Rough;
         let hopeless = self.script.conditions.loss_per_mille >= FERRY_GIVES_UP_PER_MILLE;
         rough && (side.make == Make::Rusty || hopeless)
+    }
+
+    /// A client that begins anew before the last goodbye has arrived takes that for a refusal. See `main.rs`.
+    fn hears_old_goodbye(&self) -> bool {
+        let heard = |word: u32| [Ending::Ferry(DisconnectReason::Refused(word)), Ending::Rusty(word)];
+        let old = self.stale_words.iter().flat_map(|&word| heard(word));
+        old.map(Some).any(|ending| ending == self.sides[1].ending)
     }
 
     fn endings(&self) -> [Option<Ending>; 2] {

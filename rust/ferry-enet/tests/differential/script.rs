@@ -52,6 +52,8 @@ pub(crate) struct Session {
     pub(crate) settle: bool,
     /// One, or two that may cross.
     pub(crate) goodbyes: Vec<Goodbye>,
+    /// How long nothing happens afterwards: at no time at all, datagrams of this connection meet the next one.
+    pub(crate) pause_ms: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,6 +154,7 @@ impl Script {
             steps: Vec::new(),
             settle: self.weather == Weather::Calm || random.chance(600),
             goodbyes: Vec::new(),
+            pause_ms: random.pick(&[0, 0, 20, 6000]),
         };
         let channels = self.channel_count(&session);
         session.steps = match self.weather {

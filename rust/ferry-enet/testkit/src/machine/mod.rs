@@ -184,6 +184,9 @@ impl Machine {
         }
         self.lives.begin_healing(self.now, &self.sites);
         self.pass(HEALING, |machine| machine.lives.settled(&machine.sites));
+        for number in 0..self.sites.len() {
+            self.fetch(number, usize::MAX);
+        }
         self.check();
         self.lives.check_healed(&self.sites);
     }

@@ -80,6 +80,10 @@ impl Machine {
         let channel = choices.pick(&[0, 1, 0, 1, 7, 254]);
         for _ in 0..=choices.pick(&[0, 0, 0, 3, 10]) {
             let ledger = self.lives.outgoing(site.place, peer);
+            if ledger.is_none() && site.place.host <= 1 {
+                // It has not heard of this connection yet.
+                return;
+            }
             let payload = ledger.as_ref().map_or_else(Bytes::new, |ledger| ledger.write(channel, mode, len));
             let owed = reliably(site.host.peer_stats(peer).map_or(0, |figures| figures.mtu), self.checksum, mode, len);
             if site.host.send(peer, channel, mode, payload).is_ok()

@@ -1,0 +1,379 @@
+//! Pieces that overlap, repeat, contradict each other or announce what never comes; then an honest packet in pieces.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use ferry_enet::{Config, Event, Mode};
+use ferry_enet_testkit::raw::{Raw, RawFragment};
+
+use crate::scene::{Scene, State, report, small};
+
+/// Counts what each test's own thread has allocated.
+struct Counting;
+
+thread_local! {
+    static ALLOCATED: Cell<isize> = const { Cell::new(0) };
+}
+
+fn count(bytes: isize) {
+    // A thread that is ending frees without counting.
+    _ = ALLOCATED.try_with(|allocated| allocated.set(allocated.get() + bytes));
+}
+
+// SAFETY: everything is handed on to the system's allocator; counting allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as isize);
+        // SAFETY: the caller keeps the contract, which is the same.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count(-(layout.size() as isize));
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count(size as isize - layout.size() as isize);
+        // SAFETY: as above.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// What this thread has allocated and not freed.
+pub(crate) fn allocated() -> isize {
+    ALLOCATED.get()
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Reliable,
+    Unreliable,
+}
+
+const KINDS: [Kind; 2] = [Kind::Reliable, Kind::Unreliable];
+
+/// A piece's command; a reliable one has the number that belongs to the piece.
+fn piece(raw: Raw, kind: Kind, channel: u8, fragment: RawFragment<'_>) -> Raw {
+    match kind {
+        Kind::Reliable => {
+            let seq = fragment.start_seq.wrapping_add(fragment.number as u16);
+            raw.fragment(channel, seq, fragment)
+        }
+        Kind::Unreliable => raw.unreliable_fragment(channel, 0, fragment),
+    }
+}
+
+const PACKET: &[u8; 25] = b"a packet of three pieces.";
+
+/// The honest pieces of [`PACKET`].
+fn honest() -> [RawFragment<'static>; 3] {
+    let part = |number: u32, payload: &'static [u8]| RawFragment {
+        start_seq: 1,
+        count: 3,
+        number,
+        total_len: PACKET.len() as u32,
+        offset: number * 10,
+        payload,
+    };
+    [part(0, &PACKET[..10]), part(1, &PACKET[10..20]), part(2, &PACKET[20..])]
+}
+
+/// How a forged piece differs from an honest one.
+#[derive(Clone, Copy, Debug)]
+struct Forged {
+    kind: Kind,
+    /// Which one it claims to be, and how many honest ones came before it.
+    number: usize,
+    before: usize,
+    count: u32,
+    total_len: u32,
+    offset: u32,
+    claimed: u32,
+    len: usize,
+}
+
+fn forged_pieces() -> Vec<Forged> {
+    let mut all = Vec::new();
+    let honest = honest();
+    for (kind, number, before) in KINDS.into_iter().flat_map(|kind| (0..9).map(move |i| (kind, i / 3, i % 3)))
+    {
+        let right = honest[number];
+        let base = Forged {
+            kind,
+            number,
+            before,
+            count: 3,
+            total_len: right.total_len,
+            offset: right.offset,
+            claimed: right.number,
+            len: right.payload.len(),
+        };
+        for count in [0, 1, 2, 4, 5, 25, 26, 65_536, 65_539, 1 << 20, (1 << 20) + 1, u32::MAX] {
+            all.push(Forged { count, ..base });
+        }
+        for total_len in [0, 1, 5, 20, 24, 26, 30, 49_999, 50_001, 1 << 25, 1 << 31, u32::MAX] {
+            all.push(Forged { total_len, ..base });
+        }
+        for offset in [0, 1, 5, 9, 10, 11, 20, 24, 25, 26, 50_000, 1 << 31, u32::MAX - 4, u32::MAX] {
+            all.push(Forged { offset, ..base });
+        }
+        for claimed in [0, 1, 2, 3, 4, 24, 65_536, 65_537, 1 << 20, u32::MAX - 1, u32::MAX] {
+            all.push(Forged { claimed, ..base });
+        }
+        for len in [0, 1, 4, 5, 6, 9, 10, 11, 20, 25, 26, 60, 1300] {
+            all.push(Forged { len, ..base });
+            all.push(Forged { len, total_len: len as u32, offset: 0, count: 1, claimed: 0, ..base });
+            all.push(Forged { len, offset: base.claimed * len as u32, ..base });
+        }
+    }
+    all
+}
+
+#[test]
+fn no_forged_piece_panics_nor_makes_a_packet_that_was_not_sent() {
+    report(forged_pieces(), |forged| {
+        let mut scene = Scene::new(State::Connected, &small());
+        let honest = honest();
+        let header = scene.forger.header();
+        let others: Vec<_> = (0..3).filter(|&number| number != forged.number).collect();
+        let mut raw = header;
+        for &number in others.iter().take(forged.before) {
+            raw = piece(raw, forged.kind, 0, honest[number]);
+        }
+        let zeros = [b'?'; 1300];
+        let fragment = RawFragment {
+            start_seq: 1,
+            count: forged.count,
+            number: forged.claimed,
+            total_len: forged.total_len,
+            offset: forged.offset,
+            payload: &zeros[..forged.len],
+        };
+        let raw = piece(raw, forged.kind, 0, fragment);
+        scene.say(raw);
+        // The honest pieces, in datagrams of their own: the forged one ends its datagram if it is refused.
+        for fragment in honest {
+            let raw = piece(scene.forger.header(), forged.kind, 0, fragment);
+            scene.say(raw);
+        }
+        let whole = forged.count == 1 && forged.len > 0;
+        for event in scene.honest_exchange()? {
+            let Event::Received { payload, .. } = event else { return Err(format!("{event:?}")) };
+            let made_of_pieces = payload.len() == PACKET.len()
+                && payload.iter().zip(PACKET).all(|(a, b)| a == b || *a == b'?');
+            if !made_of_pieces
+                && !(whole && payload == zeros[..forged.len])
+                && payload.len() != forged.total_len as usize
+            {
+                return Err(format!("{payload:?} was delivered"));
+            }
+        }
+        scene.within_limits()?;
+        scene.quiet_in_the_end()
+    });
+}
+
+#[test]
+fn repeated_and_shuffled_pieces_make_the_packet_once() {
+    let orders: [&[usize]; 6] = [
+        &[0, 1, 2],
+        &[2, 1, 0],
+        &[0, 0, 0, 1, 1, 2, 2],
+        &[2, 0, 2, 1, 0],
+        &[1, 2, 1, 2, 0],
+        &[2, 2, 1, 0, 1],
+    ];
+    let cases = KINDS.into_iter().flat_map(|kind| orders.map(|order| (kind, order)));
+    report(cases, |&(kind, order)| {
+        let mut scene = Scene::new(State::Connected, &small());
+        for &number in order {
+            let raw = piece(scene.forger.header(), kind, 0, honest()[number]);
+            scene.say(raw);
+        }
+        let received: Vec<Vec<u8>> = scene
+            .events()
+            .into_iter()
+            .filter_map(|event| match event {
+                Event::Received { payload, .. } => Some(payload.to_vec()),
+                _ => None,
+            })
+            .collect();
+        if received == [PACKET.to_vec()] { Ok(()) } else { Err(format!("{received:?}")) }
+    });
+}
+
+#[test]
+fn announcing_four_gigabytes_takes_no_more_memory_than_what_was_sent() {
+    // No packet may be longer than the host's setting: the largest one is allowed to be announced.
+    let config = Config {
+        max_packet_size: u32::MAX as usize,
+        max_incoming_incomplete: u32::MAX as usize + (1 << 20),
+        ..Config::default()
+    };
+    for kind in KINDS {
+        for number in [0, 1, 5000] {
+            let mut scene = Scene::new(State::Connected, &config);
+            // The number of its first piece, so that a later one has a number that is open.
+            let payload = [7; 4096];
+            let fragment = RawFragment {
+                start_seq: 1,
+                count: 1 << 20,
+                number,
+                total_len: u32::MAX,
+                offset: number * 4096,
+                payload: &payload,
+            };
+            let raw = piece(scene.forger.header(), kind, 0, fragment);
+            scene.say(scene.forger.header().ping(2));
+            scene.answers();
+            let bytes = raw.bytes;
+            let before = allocated();
+            scene.victim.handle_input(scene.now, scene.forger.place, &bytes);
+            let taken = allocated() - before;
+            assert!(taken < 3 * 4096, "{kind:?} piece {number} took {taken} bytes");
+            let held = scene.victim.peer_stats(scene.peer.unwrap()).unwrap().incomplete_bytes;
+            assert!((4096..2 * 4096).contains(&held), "{held} bytes are counted");
+        }
+    }
+}
+
+/// Begins packets of which one piece of one byte comes, on every channel, until nothing more is taken.
+fn begin_packets(scene: &mut Scene, kind: Kind, number: u32, apart: u16) {
+    for start in (0..20_000_u16).step_by(usize::from(apart)) {
+        for channel in 0..=254 {
+            let fragment = RawFragment {
+                start_seq: start + 1,
+                count: 2,
+                number,
+                total_len: 2,
+                offset: number,
+                payload: b"?",
+            };
+            let raw = piece(scene.forger.header(), kind, channel, fragment);
+            scene.say(raw);
+        }
+        if scene.victim.peer_stats(scene.peer.unwrap()).unwrap().incoming_overflows > 1000 {
+            return;
+        }
+    }
+}
+
+fn crowded() -> Config {
+    Config { max_packet_size: 5000, max_incoming_incomplete: 5000 + 256 * 1024, ..small() }
+}
+
+fn with_255_channels(config: &Config) -> Scene {
+    let mut scene = Scene::new(State::Stranger, config);
+    scene.peer = scene.forger.open(&mut scene.victim, scene.now, 255, 99);
+    assert!(scene.peer.is_some());
+    // Each channel's own state, before anything is measured: these are too late to be taken.
+    for channel in 0..=254 {
+        let raw = scene.forger.header().unreliable(channel, 0, 0, b"");
+        scene.say(raw);
+    }
+    scene.answers();
+    scene
+}
+
+#[test]
+fn begun_packets_on_all_channels_stay_within_the_limit_and_cost_what_is_counted() {
+    // Counted memory and true memory may differ by this: maps have room to spare.
+    const SLACK: isize = 2;
+    let config = crowded();
+    let cases = KINDS.into_iter().flat_map(|kind| [(kind, 0), (kind, 1)]);
+    report(cases, |&(kind, number)| {
+        let mut scene = with_255_channels(&config);
+        let before = allocated();
+        begin_packets(&mut scene, kind, number, 2);
+        scene.answers();
+        let taken = allocated() - before;
+        let figures = scene.victim.peer_stats(scene.peer.unwrap()).unwrap();
+        let limit = config.max_incoming_incomplete;
+        if figures.incomplete_bytes > limit || figures.incomplete_bytes < limit / 2 {
+            return Err(format!("{} bytes are held of {limit}", figures.incomplete_bytes));
+        }
+        if taken > limit as isize * SLACK {
+            return Err(format!("{taken} bytes were taken for {} counted", figures.incomplete_bytes));
+        }
+        scene.honest_exchange()?;
+        scene.quiet_in_the_end()
+    });
+}
+
+#[test]
+fn small_packets_that_wait_cost_what_is_counted() {
+    const SLACK: isize = 2;
+    let config = crowded();
+    report(KINDS, |&kind| {
+        let mut scene = with_255_channels(&config);
+        let before = allocated();
+        'full: for seq in 2..20_000_u16 {
+            for channel in [0, 1, 200] {
+                let header = scene.forger.header();
+                let raw = match kind {
+                    Kind::Reliable => header.reliable(channel, seq, b"?"),
+                    Kind::Unreliable => header.unreliable(channel, seq, 1, b"?"),
+                };
+                scene.say(raw);
+            }
+            scene.answers();
+            if scene.victim.peer_stats(scene.peer.unwrap()).unwrap().incoming_overflows > 100 {
+                break 'full;
+            }
+        }
+        let taken = allocated() - before;
+        let held = scene.victim.peer_stats(scene.peer.unwrap()).unwrap().incomplete_bytes;
+        if held > config.max_incoming_incomplete || taken > held as isize * SLACK {
+            return Err(format!("{taken} bytes were taken for {held} counted"));
+        }
+        scene.honest_exchange()?;
+        scene.quiet_in_the_end()
+    });
+}
+
+#[test]
+fn begun_packets_of_one_peer_do_not_keep_another_peers_packets_out() {
+    let mut scene = with_255_channels(&crowded());
+    begin_packets(&mut scene, Kind::Reliable, 1, 2);
+    begin_packets(&mut scene, Kind::Unreliable, 0, 2);
+    let packet = vec![3; 5000];
+    scene.honest.send(scene.victim_at_honest, 0, Mode::Reliable, packet.clone().into()).unwrap();
+    scene.honest.send(scene.victim_at_honest, 1, Mode::Unreliable, packet.clone().into()).unwrap();
+    scene.pass(std::time::Duration::from_secs(1));
+    let received = scene.events();
+    let whole = |event: &Event| matches!(event, Event::Received { payload, .. } if *payload == packet);
+    assert_eq!(received.iter().filter(|event| whole(event)).count(), 2, "{} events", received.len());
+}
+
+#[test]
+fn unreliable_packets_that_were_begun_make_room_for_later_ones() {
+    // Story: a sender whose unreliable packets lose pieces must not lose all later ones for it.
+    let mut scene = Scene::new(State::Connected, &crowded());
+    let payload = [1; 1000];
+    let begin = |scene: &mut Scene, seq: u16, numbers: std::ops::Range<u32>| {
+        for number in numbers {
+            let fragment = RawFragment {
+                start_seq: seq,
+                count: 3,
+                number,
+                total_len: 3000,
+                offset: number * 1000,
+                payload: &payload,
+            };
+            let raw = scene.forger.header().unreliable_fragment(0, 0, fragment);
+            scene.say(raw);
+        }
+    };
+    for seq in 1..100 {
+        begin(&mut scene, seq, 0..1);
+    }
+    begin(&mut scene, 100, 0..3);
+    let received = scene.honest_exchange().unwrap();
+    assert_eq!(received.len(), 1, "the packet that came whole");
+    assert_eq!(scene.victim.peer_stats(scene.peer.unwrap()).unwrap().incomplete_bytes, 0);
+}
