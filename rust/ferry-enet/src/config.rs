@@ -13,8 +13,7 @@ pub struct Config {
     /// How many connections there may be, made from either end; 1 to 4095.
     pub max_peers: usize,
     /// How many clients may be in the middle of the handshake. They do not count as peers, so strangers who begin
-    /// handshakes and never end them cannot fill a server. At the limit, one that has been at it for more than a
-    /// second makes room.
+    /// handshakes and never end them cannot fill a server. At the limit, a random one of them makes room.
     pub max_half_open: usize,
     /// How many of those may come from one host.
     pub max_half_open_per_host: usize,
@@ -55,7 +54,7 @@ pub struct Config {
     pub throttle: ThrottleConfig,
 }
 
-/// When a peer counts as dead: when nothing at all was acknowledged for as long as the usual answering time takes to
+/// When a peer counts as dead: when it gave no sign of life for as long as the usual answering time takes to
 /// double up to its `limit`-fold (32 is five doublings), but for `minimum` at least and for `maximum` at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {

@@ -12,6 +12,8 @@ const DEFAULT_MS: u32 = 500;
 /// A command is never given up on sooner than this. ENet has no floor: on a loopback, where the answer waits for
 /// the other game's next frame, it sends half its commands twice.
 const MINIMUM_RETRANSMIT_MS: u32 = 30;
+/// Nor later: no line is this slow, but a peer that lies about what it answers could make us wait for minutes.
+const MAXIMUM_RETRANSMIT_MS: u32 = 4000;
 
 #[derive(Clone, Debug)]
 pub(crate) struct RttEstimator {
@@ -107,7 +109,7 @@ impl RttEstimator {
     /// How long to wait for an acknowledgement before sending again, in microseconds.
     pub(crate) fn retransmit_after_us(&self) -> u32 {
         let ms = self.mean_ms.saturating_add(self.variance_ms.saturating_mul(4));
-        ms.max(MINIMUM_RETRANSMIT_MS).saturating_mul(1000)
+        ms.clamp(MINIMUM_RETRANSMIT_MS, MAXIMUM_RETRANSMIT_MS) * 1000
     }
 }
 

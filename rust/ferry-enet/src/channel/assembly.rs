@@ -15,8 +15,9 @@ use bytes::Bytes;
 use crate::event_queue::own;
 use crate::wire::{Fragment, MAXIMUM_FRAGMENTS};
 
-/// What an early piece costs besides its bytes: its node in the map, roughly.
+/// What an early piece costs besides its bytes, its place in the map, and what the first one costs: a node of the map.
 const EARLY_OVERHEAD: usize = 64;
+const MAP_OVERHEAD: usize = 448;
 
 pub(crate) struct Assembly {
     count: u32,
@@ -40,7 +41,7 @@ pub(crate) enum Piece {
 
 /// The most memory that the packet of this fragment can take.
 pub(crate) fn cost(fragment: &Fragment<'_>) -> usize {
-    fragment.total_len as usize + fragment.count as usize * EARLY_OVERHEAD
+    MAP_OVERHEAD + fragment.total_len as usize + fragment.count as usize * EARLY_OVERHEAD
 }
 
 /// Whether a fragment could be part of any packet of at most `maximum_len` bytes.

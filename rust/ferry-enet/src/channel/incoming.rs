@@ -19,7 +19,7 @@ use super::assembly::{self, Assembly, Piece, plausible};
 use super::outgoing::Index;
 use crate::event::Mode;
 use crate::event_queue::own;
-use crate::peer::budget::{Inbox, PACKET_OVERHEAD};
+use crate::peer::budget::{HELD_OVERHEAD, Inbox};
 use crate::wire::{Fragment, OPEN_RELIABLE_WINDOWS, RELIABLE_WINDOW_BITS, RELIABLE_WINDOWS};
 
 #[derive(Default)]
@@ -121,7 +121,7 @@ impl IncomingChannel {
             inbox.deliver_copy(Mode::Reliable, payload);
             self.release(inbox);
         } else {
-            let cost = payload.len() + PACKET_OVERHEAD;
+            let cost = payload.len() + HELD_OVERHEAD;
             if !inbox.budget.admits(payload.len(), cost, inbox.channel, false) {
                 return Fate::NoRoom;
             }
@@ -179,7 +179,7 @@ impl IncomingChannel {
             if self.unreliable.contains_key(&(index, seq)) {
                 return Fate::Repeated;
             }
-            let cost = payload.len() + PACKET_OVERHEAD;
+            let cost = payload.len() + HELD_OVERHEAD;
             if !inbox.budget.fits(cost) {
                 return Fate::NoRoom;
             }
@@ -297,7 +297,7 @@ fn insert_piece<K: Ord>(
     let target = match held.entry(key) {
         Entry::Occupied(entry) => entry.into_mut(),
         Entry::Vacant(entry) => {
-            let cost = assembly::cost(fragment) + PACKET_OVERHEAD;
+            let cost = assembly::cost(fragment) + HELD_OVERHEAD;
             if !inbox.open() || !admits(inbox, cost) {
                 return Fate::NoRoom;
             }

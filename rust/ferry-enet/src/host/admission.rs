@@ -1,26 +1,24 @@
 //! Who gets in: what happens to a CONNECT before there is a peer.
 //!
 //! A CONNECT costs a stranger one datagram with any return address he likes. So, in this order: one that is known already
-//! is passed over (it was sent again); a host that is full, or full of this address, refuses; a host with too many
-//! unfinished handshakes passes over, or drops the oldest if that has had its second; then the game's own policy is
-//! asked. Only then a slot is taken, and it counts as a peer only when the handshake is over.
+//! is passed over (it was sent again); so are all while the driver does not fetch its events; a host that is full, or
+//! full of this address, refuses; an address with too many unfinished handshakes is passed over; the game's own policy
+//! is asked. Only then a slot is taken, from some unfinished handshake if there are too many, and it counts as a peer
+//! only when the handshake is over.
 //!
 //! A refusal is one stateless DISCONNECT, smaller than the CONNECT, addressed to the peer id that the CONNECT named;
 //! a client that has not heard VERIFY_CONNECT yet takes it from any session, and fails at once. Whatever is refused or
 //! passed over leaves nothing behind.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
+use super::Host;
 use super::slots::Slots;
-use super::{Host, Stage};
 use crate::address::Address;
 use crate::event::PeerId;
 use crate::peer::{Peer, State, handshake_acceptable};
 use crate::time::Timestamp;
 use crate::wire::Connect;
-
-/// How long a handshake that nobody finishes may keep others out: some round trips of a slow line.
-const HALF_OPEN_GRACE_US: u64 = 1_000_000;
 
 /// A client that asks to come in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,8 +51,8 @@ pub(super) struct Doorkeeper<A: Address> {
     /// Clients by where they are and the number they chose, to tell a CONNECT that was sent again.
     known: HashMap<(A, u32), PeerId>,
     per_host: HashMap<A::Host, Crowd>,
-    /// Unfinished handshakes, oldest first. May name some that are over.
-    half_open: VecDeque<(PeerId, Timestamp)>,
+    /// Unfinished handshakes, in no order.
+    half_open: Vec<PeerId>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -65,19 +63,19 @@ struct Crowd {
 
 impl<A: Address> Doorkeeper<A> {
     pub(super) fn new() -> Self {
-        Self { policy: None, known: HashMap::new(), per_host: HashMap::new(), half_open: VecDeque::new() }
+        Self { policy: None, known: HashMap::new(), per_host: HashMap::new(), half_open: Vec::new() }
     }
 
     pub(super) fn set_policy(&mut self, policy: Policy<A>) {
         self.policy = Some(policy);
     }
 
-    fn entered(&mut self, id: PeerId, from: &A, connect_id: u32, now: Timestamp) {
+    fn entered(&mut self, id: PeerId, from: &A, connect_id: u32) {
         self.known.insert((from.clone(), connect_id), id);
         let crowd = self.per_host.entry(from.host()).or_default();
         crowd.clients += 1;
         crowd.half_open += 1;
-        self.half_open.push_back((id, now));
+        self.half_open.push(id);
     }
 
     /// The handshake in `slot` is over, one way or the other.
@@ -86,13 +84,8 @@ impl<A: Address> Doorkeeper<A> {
         if let Some(crowd) = self.per_host.get_mut(&address.host()) {
             crowd.half_open = crowd.half_open.saturating_sub(1);
         }
-        // Finished ones are mostly at the front, or the queue would keep them until the oldest times out.
-        while let Some(&(id, _)) = self.half_open.front() {
-            let unfinished = |peer: &Peer| peer.id == id && peer.stage() == Stage::HalfOpen;
-            if slots.at(id.slot).is_some_and(unfinished) {
-                break;
-            }
-            self.half_open.pop_front();
+        if let Some(place) = self.half_open.iter().position(|id| id.slot == slot) {
+            self.half_open.swap_remove(place);
         }
     }
 
@@ -113,16 +106,10 @@ impl<A: Address> Doorkeeper<A> {
         }
     }
 
-    /// The unfinished handshake that has had its time and makes room.
-    fn overdue_half_open(&mut self, slots: &Slots<A>, now: Timestamp) -> Option<u16> {
-        while let Some(&(id, since)) = self.half_open.front() {
-            let unfinished = |peer: &Peer| peer.id == id && peer.stage() == Stage::HalfOpen;
-            if slots.at(id.slot).is_some_and(unfinished) {
-                return (now.micros_since(since) >= HALF_OPEN_GRACE_US).then_some(id.slot);
-            }
-            self.half_open.pop_front();
-        }
-        None
+    /// The unfinished handshake that makes room, by a random number.
+    fn any_half_open(&self, random: u32) -> Option<u16> {
+        let count = self.half_open.len();
+        Some(self.half_open.get((random as usize).checked_rem(count)?)?.slot)
     }
 }
 
@@ -143,7 +130,7 @@ impl<A: Address> Host<A> {
         if self.doorkeeper.known.contains_key(&(from.clone(), connect.connect_id)) {
             return;
         }
-        let verdict = match self.check_limits(now, from) {
+        let verdict = match self.check_limits(from) {
             Verdict::Welcome => self.ask_policy(from, connect),
             verdict => verdict,
         };
@@ -157,7 +144,7 @@ impl<A: Address> Host<A> {
         }
     }
 
-    fn check_limits(&mut self, now: Timestamp, from: &A) -> Verdict {
+    fn check_limits(&self, from: &A) -> Verdict {
         if self.events.congested(self.config.max_incoming) {
             return Verdict::PassOver;
         }
@@ -166,9 +153,6 @@ impl<A: Address> Host<A> {
             return Verdict::Refuse(self.config.refusal_when_full);
         }
         if crowd.half_open >= self.config.max_half_open_per_host {
-            return Verdict::PassOver;
-        }
-        if self.stats.half_open >= self.config.max_half_open && !self.drop_overdue_handshake(now) {
             return Verdict::PassOver;
         }
         Verdict::Welcome
@@ -189,28 +173,33 @@ impl<A: Address> Host<A> {
     }
 
     fn let_in(&mut self, now: Timestamp, from: &A, connect: &Connect) {
-        let Some(id) = self.allocate_slot().or_else(|| self.slot_of_overdue_handshake(now)) else {
+        if self.stats.half_open >= self.config.max_half_open {
+            self.drop_any_handshake();
+        }
+        let Some(id) = self.allocate_slot().or_else(|| self.slot_of_any_handshake()) else {
             self.stats.ignored_connections += 1;
             return;
         };
         let peer = Peer::half_open(id, self.slots.last_sessions(id), connect, &self.config, now);
         self.slots.occupy(from.clone(), peer);
         self.stats.half_open += 1;
-        self.doorkeeper.entered(id, from, connect.connect_id, now);
+        self.doorkeeper.entered(id, from, connect.connect_id);
         self.settle(id.slot);
     }
 
-    fn slot_of_overdue_handshake(&mut self, now: Timestamp) -> Option<PeerId> {
-        self.drop_overdue_handshake(now).then(|| self.slots.allocate()).flatten()
+    fn slot_of_any_handshake(&mut self) -> Option<PeerId> {
+        self.drop_any_handshake();
+        self.slots.allocate()
     }
 
-    fn drop_overdue_handshake(&mut self, now: Timestamp) -> bool {
-        let Some(slot) = self.doorkeeper.overdue_half_open(&self.slots, now) else { return false };
+    /// Ends some unfinished handshake. A random one: in a flood of CONNECTs, a player's then lives for as long as the
+    /// flood takes to replace all of them, more or less; were it the oldest, never longer.
+    fn drop_any_handshake(&mut self) {
+        let Some(slot) = self.doorkeeper.any_half_open((self.random)()) else { return };
         if let Some(peer) = self.slots.at_mut(slot) {
             debug_assert!(matches!(peer.state, State::AcknowledgingConnect { .. }));
             peer.reset();
         }
         self.settle(slot);
-        true
     }
 }

@@ -76,8 +76,9 @@ pub enum PeerState {
 }
 
 impl<A: Address> Host<A> {
-    /// A host without connections. `random` is asked once for each connection that this end makes, for the number that
-    /// names it; a driver should take it from the operating system.
+    /// A host without connections. `random` is asked for the number that names each connection which this end
+    /// makes, and now and then for a victim among unfinished handshakes; a driver should take it from the operating
+    /// system.
     ///
     /// # Errors
     ///

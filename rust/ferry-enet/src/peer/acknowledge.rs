@@ -28,7 +28,7 @@ impl Peer {
         let Some(command) = line.and_then(|line| line.acknowledge(seq)) else { return };
         // Only what was really awaited is a sign of life: a stranger can acknowledge anything.
         self.last_acknowledged = now;
-        self.silent_since = None;
+        self.sign_of_life(now);
         self.forget_acknowledged(&command, channel);
         self.window_closed = false;
         self.measure(now, &command, echo);

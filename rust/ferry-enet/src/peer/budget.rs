@@ -19,8 +19,10 @@ use crate::event::{Event, Mode, PeerId};
 use crate::event_queue::EventQueue;
 use crate::wire::MAXIMUM_WINDOW_SIZE;
 
-/// What a packet costs besides its bytes: so a flood of empty ones is bounded too.
+/// What a queued packet costs besides its bytes: so a flood of empty ones is bounded too.
 pub(crate) const PACKET_OVERHEAD: usize = 64;
+/// What a packet that must wait costs besides its bytes: its place in a map that is half full, and memory of its own.
+pub(crate) const HELD_OVERHEAD: usize = 192;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Budget {

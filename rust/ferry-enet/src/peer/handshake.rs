@@ -139,7 +139,7 @@ impl Peer {
         self.incoming_bandwidth = verify.incoming_bandwidth;
         self.outgoing_bandwidth = verify.outgoing_bandwidth;
         self.state = State::Connected;
-        self.silent_since = None;
+        self.sign_of_life(now);
         if self.throttle.parameters != asked {
             self.configure_throttle(self.throttle.parameters);
         }

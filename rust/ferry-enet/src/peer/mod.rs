@@ -143,8 +143,9 @@ pub(crate) struct Peer {
     retransmit_at: Option<Timestamp>,
     /// The window had no room for the next reliable command when datagrams were last filled.
     window_closed: bool,
-    /// When the oldest command was sent that went without an answer since anything was acknowledged.
+    /// When the oldest command was sent that went without an answer since the last sign of life.
     silent_since: Option<Timestamp>,
+    last_sign_of_life: Timestamp,
     last_acknowledged: Timestamp,
 
     unsequenced_group: u16,
@@ -202,6 +203,7 @@ impl Peer {
             retransmit_at: None,
             window_closed: false,
             silent_since: None,
+            last_sign_of_life: Timestamp::default(),
             last_acknowledged: Timestamp::default(),
             unsequenced_group: 0,
             unsequenced_seen: UnsequencedWindow::new(),
@@ -225,6 +227,12 @@ impl Peer {
     /// Whether packets travel.
     pub(crate) fn established(&self) -> bool {
         matches!(self.state, State::Connected | State::DisconnectLater { .. })
+    }
+
+    /// The other end is there.
+    fn sign_of_life(&mut self, now: Timestamp) {
+        self.silent_since = None;
+        self.last_sign_of_life = now;
     }
 
     /// Whether the game knows this connection by its name.

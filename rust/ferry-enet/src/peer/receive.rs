@@ -43,6 +43,9 @@ impl Peer {
         let result = self.obey(now, command, around).and_then(|acknowledge| {
             if command.wants_acknowledgement && acknowledge {
                 self.owe_acknowledgement(command, sent_time.ok_or(Refused)?);
+                if self.state == State::Connected {
+                    self.sign_of_life(now);
+                }
             }
             Ok(())
         });

@@ -5,8 +5,10 @@
 //! harmless when called too early.
 //!
 //! A command is sent again after the usual answering time, then after twice that, and so on, but never more than two
-//! seconds later. The other end counts as dead when *nothing at all* was acknowledged for as long as `limit` doublings
-//! would have taken, within `minimum` and `maximum`. (The C library asks of each command by itself: on a line that loses
+//! seconds later. The other end counts as dead when it gave *no sign of life at all* for as long as `limit` doublings
+//! would have taken, within `minimum` and `maximum`. What it acknowledges is a sign of life, and as long as the game
+//! wants the connection, so is what it wants acknowledged: its pings come even when it has no room for our packets. (If
+//! only its datagrams arrive and not ours, it will give us up, and fall silent.) (The C library asks of each command by itself: on a line that loses
 //! a third, it gives up a peer that answers all the time, because one command was lost six times in a row; and it
 //! notices only when a doubled time is over.)
 
@@ -100,8 +102,7 @@ impl Peer {
             self.loss.on_lost();
         }
         if let Some(oldest) = round.oldest {
-            // What was acknowledged since then was a sign of life.
-            self.silent_since.get_or_insert(oldest.max(self.last_acknowledged));
+            self.silent_since.get_or_insert(oldest.max(self.last_sign_of_life));
         }
     }
 }

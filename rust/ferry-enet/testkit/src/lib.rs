@@ -1,6 +1,7 @@
 //! What the tests, the fuzz targets and the benchmarks of ferry-enet share.
 //!
 //! * [`random`]: a seeded generator, the only source of chance anywhere in the tests.
+//! * [`limits`]: what a peer may make a host keep.
 //! * [`link`]: a network in memory that loses, delays, repeats, reorders and limits, by a seed.
 //! * [`world`]: hosts on such a network, stepped in virtual time.
 //! * [`parcel`]: packets that know what they are, and a ledger that knows which of them may still arrive.
@@ -14,6 +15,7 @@
 pub mod choices;
 pub mod coder;
 pub mod forger;
+pub mod limits;
 pub mod link;
 pub mod machine;
 pub mod parcel;

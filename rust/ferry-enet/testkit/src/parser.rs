@@ -12,6 +12,7 @@ use ferry_enet::{Config, Host, Mode, PeerId, Timestamp};
 
 use crate::choices::Choices;
 use crate::forger::{Forger, counting_host, drain};
+use crate::limits::{most_incomplete, most_undelivered};
 use crate::raw::Raw;
 use crate::world::Place;
 
@@ -115,9 +116,8 @@ fn keep_limits(host: &Host<Place>, config: &Config, peer: Option<PeerId>) {
     assert!(stats.peers <= config.max_peers && stats.half_open <= config.max_half_open, "{stats:?}");
     assert_eq!(host.peers().count(), stats.peers);
     if let Some(figures) = peer.and_then(|peer| host.peer_stats(peer)) {
-        let (held, queued) = (figures.incomplete_bytes, figures.undelivered_bytes);
-        assert!(held <= config.max_incoming_incomplete, "{held} bytes wait");
-        assert!(queued <= config.max_incoming + config.max_incoming_incomplete, "{queued} bytes are ready");
+        assert!(figures.incomplete_bytes <= most_incomplete(config), "{figures:?}");
+        assert!(figures.undelivered_bytes <= most_undelivered(config), "{figures:?}");
     }
 }
 

@@ -89,9 +89,7 @@ pub(crate) fn run(script: &Script, makes: [Make; 2]) -> Result<(), String> {
         Run { script, now: Timestamp::from_micros(5_000_000), link, sides, stale_words: Vec::new() };
     for (number, session) in script.sessions.iter().enumerate() {
         let at = |error| format!("session {number}, {makes:?}: {error}");
-        let finished = run.session(session).map_err(at)?;
-        eprintln!("COUNT {makes:?} {:?} {} finished {finished}", script.weather, if script.conditions.loss_per_mille >= 300 {"worst"} else {""});
-        if !finished {
+        if !run.session(session).map_err(at)? {
             return Ok(());
         }
     }

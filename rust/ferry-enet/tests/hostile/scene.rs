@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ferry_enet::{Config, Event, Host, Mode, PeerId, Timestamp};
 use ferry_enet_testkit::forger::{Forger, counting_host, drain};
+use ferry_enet_testkit::limits::{most_incomplete, most_undelivered};
 use ferry_enet_testkit::raw::Raw;
 use ferry_enet_testkit::world::Place;
 
@@ -153,8 +154,8 @@ impl Scene {
             return Err(format!("{} peers are listed: {stats:?}", self.victim.peers().count()));
         }
         for figures in self.victim.peers().filter_map(|peer| self.victim.peer_stats(peer)) {
-            let ready = config.max_incoming + config.max_incoming_incomplete + config.max_packet_size;
-            if figures.undelivered_bytes > ready || figures.incomplete_bytes > config.max_incoming_incomplete
+            if figures.undelivered_bytes > most_undelivered(config)
+                || figures.incomplete_bytes > most_incomplete(config)
             {
                 return Err(format!("too much memory: {figures:?}"));
             }

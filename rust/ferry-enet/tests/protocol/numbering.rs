@@ -128,7 +128,7 @@ fn a_sender_never_passes_the_receivers_windows() {
     // Before it is sent again, 30 ms later at the earliest.
     world.run_for(Duration::from_millis(25));
     let held = world.stations[0].host.peer_stats(server).unwrap();
-    assert_eq!(held.incomplete_bytes, (7 * 4096 - 2) * 64);
+    assert_eq!(held.incomplete_bytes, (7 * 4096 - 2) * 192);
     assert_eq!(world.stations[0].received().len(), 0);
     world.run_for(2 * SECOND);
     assert_eq!(world.stations[0].received().len(), 40_001);

@@ -192,7 +192,11 @@ impl Match {
                 <= config.max_outgoing_reliable + config.max_outgoing_unreliable
                 && figures.undelivered_bytes <= config.max_incoming + 5000 + config.max_packet_size
                 && figures.incomplete_bytes
-                    <= config.max_incoming_incomplete + config.max_packet_size + 400 * 64 + 255 * 70_000
+                    <= config.max_incoming_incomplete
+                        + config.max_packet_size
+                        + 400 * 64
+                        + 1000
+                        + 255 * 80_000
                 && figures.packet_throttle <= figures.packet_throttle_limit
                 && figures.packet_throttle_limit <= 32
                 && figures.bytes_in_flight <= figures.window_size as usize + 4096;

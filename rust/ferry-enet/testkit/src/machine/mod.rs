@@ -84,7 +84,7 @@ impl Machine {
         let loss = choices.pick(&[0, 0, 5, 40, 100]);
         let now = Timestamp::from_micros(u64::from(choices.byte()) * 500_000);
         let sites = (0..count).map(|number| Site::new(number, checksum, coder, choices)).collect();
-        Self {
+        let mut machine = Self {
             now,
             sites,
             lives: Lives::default(),
@@ -93,7 +93,13 @@ impl Machine {
             chance: Random::new(u64::from(loss)),
             hostile,
             checksum,
+        };
+        // Most lives begin with a connection, so that not every input has to find out how to make one.
+        if kind >> 4 & 3 != 3 {
+            machine.connect(1, Place::of(0), 8);
+            machine.pass(LATENCY * 6, |_| false);
         }
+        machine
     }
 
     /// Lets out all that site `number` wants to say.

@@ -20,7 +20,8 @@ const MODES: [Mode; 5] = [
 const LENGTHS: [usize; 16] =
     [9, 10, 50, 9, 200, 530, 544, 548, 549, 800, 1360, 1364, 1368, 3000, 10_000, 40_000];
 /// Milliseconds.
-const SPANS: [u64; 12] = [1, 5, 10, 30, 100, 300, 500, 1000, 2000, 5000, 10_000, 40_000];
+const SPANS: [u64; 16] =
+    [1, 5, 10, 30, 1, 10, 20, 100, 300, 500, 50, 1000, 2000, 5000, 10_000, 40_000];
 const LATEST_US: u64 = 1 << 60;
 
 impl Machine {
@@ -28,28 +29,28 @@ impl Machine {
     pub(super) fn operate(&mut self, choices: &mut Choices<'_>) {
         let operation = choices.byte();
         let number = choices.below(self.sites.len());
-        match operation & 31 {
-            0 | 1 => self.connect(number, choices),
-            2..=7 => self.send(number, choices),
-            8 => self.broadcast(number, choices),
-            9 => self.part(number, choices),
-            10 => self.adjust(number, choices),
-            11 => {
+        match operation & 63 {
+            0..=2 => self.call(number, choices),
+            3..=22 => self.send(number, choices),
+            23 => self.broadcast(number, choices),
+            24 => self.part(number, choices),
+            25..=27 => self.adjust(number, choices),
+            28 => {
                 let span = Duration::from_millis(choices.pick(&SPANS));
                 self.now = (self.now + span).min(ferry_enet::Timestamp::from_micros(LATEST_US));
                 self.sites[number].host.handle_timeout(self.now);
             }
-            12..=14 => self.flush(number),
-            15 | 16 => self.fetch(number, 1 + usize::from(choices.byte())),
-            17 => self.sites[number].asleep = choices.flag(),
-            18 => self.sites[number].attentive = choices.flag(),
-            19..=21 => self.deliver(choices),
-            22 => {
+            29..=33 => self.flush(number),
+            34 | 35 => self.fetch(number, 1 + usize::from(choices.byte())),
+            36 => self.sites[number].asleep = choices.flag(),
+            37 => self.sites[number].attentive = choices.flag(),
+            38..=43 => self.deliver(choices),
+            44 | 45 => {
                 let at = choices.below(self.under_way.len().max(1));
                 self.under_way.drain(at..(at + 1).min(self.under_way.len()));
             }
-            23 | 24 if self.hostile => self.change(choices),
-            25..=27 if self.hostile => self.forge(choices),
+            46..=49 if self.hostile => self.change(choices),
+            50..=56 if self.hostile => self.forge(choices),
             _ => {
                 let span = Duration::from_millis(choices.pick(&SPANS));
                 self.pass(span, |_| false);
@@ -57,15 +58,17 @@ impl Machine {
         }
     }
 
-    fn connect(&mut self, number: usize, choices: &mut Choices<'_>) {
-        let word = self.lives.next();
-        let to = choices.below(self.sites.len() + 1);
-        let to = if to < self.sites.len() { Place::of(to as u16) } else { Place::BROADCAST };
+    fn call(&mut self, number: usize, choices: &mut Choices<'_>) {
+        let to = choices.pick(&[Place::of(0), Place::of(1), Place::of(0), Place::of(2), Place::BROADCAST]);
+        let channels = choices.pick(&[8, 255, 1, 2, 0]);
         // A place has one socket; it does not call itself.
-        if to == self.sites[number].place {
-            return;
+        if to != self.sites[number].place {
+            self.connect(number, to, channels);
         }
-        let channels = choices.pick(&[1, 2, 255, 8, 0]);
+    }
+
+    pub(super) fn connect(&mut self, number: usize, to: Place, channels: u8) {
+        let word = self.lives.next();
         let site = &mut self.sites[number];
         if let Ok(peer) = site.host.connect(to, channels, word) {
             self.lives.begin(site.place, peer);
