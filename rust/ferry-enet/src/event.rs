@@ -48,6 +48,8 @@ pub enum DisconnectReason {
     TimedOut,
     /// The other end's answer to our CONNECT makes no sense.
     HandshakeFailed,
+    /// The other end sent a reliable packet that is longer than this host's settings allow. It was told goodbye.
+    PacketTooLong,
 }
 
 /// Something that happened. Fetched with [`Host::poll_event`](crate::Host::poll_event).

@@ -44,24 +44,28 @@ pub(crate) fn cost(fragment: &Fragment<'_>) -> usize {
     MAP_OVERHEAD + fragment.total_len as usize + fragment.count as usize * EARLY_OVERHEAD
 }
 
-/// Whether a fragment could be part of any packet of at most `maximum_len` bytes.
-pub(crate) fn plausible(fragment: &Fragment<'_>, maximum_len: usize) -> bool {
+/// No sender cuts a packet into smaller pieces, the last one excepted: its datagrams hold more than twice this. Many
+/// tiny pieces would cost many times what they carry.
+const SHORTEST_PIECE: u64 = 256;
+
+/// Whether a fragment could be part of any packet.
+pub(crate) fn plausible(fragment: &Fragment<'_>) -> bool {
     let len = fragment.payload.len() as u64;
     let end = u64::from(fragment.offset) + len;
     let last = fragment.number.checked_add(1) == Some(fragment.count);
     fragment.number < fragment.count
         && fragment.count <= MAXIMUM_FRAGMENTS
         && len > 0
-        && fragment.total_len as usize <= maximum_len
         && fragment.total_len >= fragment.count
         && if last {
             end == u64::from(fragment.total_len)
                 && (fragment.number == 0) == (fragment.offset == 0)
                 && (fragment.number == 0
                     || fragment.offset.is_multiple_of(fragment.number)
-                        && len <= u64::from(fragment.offset / fragment.number))
+                        && len.max(SHORTEST_PIECE) <= u64::from(fragment.offset / fragment.number))
         } else {
-            u64::from(fragment.offset) == u64::from(fragment.number) * len
+            len >= SHORTEST_PIECE
+                && u64::from(fragment.offset) == u64::from(fragment.number) * len
                 && end < u64::from(fragment.total_len)
         }
 }
@@ -149,15 +153,15 @@ mod tests {
 
     #[test]
     fn a_packet_comes_together_in_any_order() {
-        let packet: Vec<u8> = (0..1000_u32).map(|i| (i * 7) as u8).collect();
-        for piece_len in [1, 3, 99, 100, 333, 999, 1000, 2000] {
+        let packet: Vec<u8> = (0..10_000_u32).map(|i| (i * 7) as u8).collect();
+        for piece_len in [256, 257, 999, 1000, 3333, 9999, 10_000, 20_000] {
             let fragments = pieces(&packet, piece_len);
             for stride in [1, 3, 7, 11] {
                 let len = fragments.len();
                 let mut assembly = Assembly::new(&fragments[0]);
                 for i in 0..len * stride {
                     let fragment = &fragments[(i * stride) % len];
-                    assert!(plausible(fragment, packet.len()));
+                    assert!(plausible(fragment));
                     assembly.insert(fragment);
                 }
                 for fragment in &fragments {
@@ -168,6 +172,13 @@ mod tests {
                 assert_eq!(assembly.into_packet(), packet);
             }
         }
+    }
+
+    #[test]
+    fn tiny_pieces_are_implausible_but_for_the_last() {
+        let packet = [0; 1000];
+        assert!(pieces(&packet, 255).iter().all(|piece| !plausible(piece)));
+        assert!(pieces(&packet, 333).iter().all(plausible));
     }
 
     #[test]
@@ -188,8 +199,8 @@ mod tests {
 
     #[test]
     fn every_changed_field_of_every_piece_is_refused_or_leaves_the_packet_whole() {
-        let packet: Vec<u8> = (0..250_u8).collect();
-        let honest = pieces(&packet, 100);
+        let packet: Vec<u8> = (0..750_u32).map(|i| i as u8).collect();
+        let honest = pieces(&packet, 300);
         let changes: [fn(&mut Fragment<'_>, u32); 4] = [
             |fragment, by| fragment.count = fragment.count.wrapping_add(by),
             |fragment, by| fragment.number = fragment.number.wrapping_add(by),
@@ -198,7 +209,7 @@ mod tests {
         ];
         for (target, change) in changes.into_iter().enumerate() {
             for victim in 0..honest.len() {
-                for by in [1, 2, 50, 100, 150, u32::MAX, u32::MAX - 99] {
+                for by in [1, 2, 150, 300, 450, u32::MAX, u32::MAX - 299] {
                     let mut forged = honest[victim];
                     change(&mut forged, by);
                     let mut assembly = Assembly::new(&honest[(victim + 1) % honest.len()]);
@@ -207,7 +218,7 @@ mod tests {
                             assert_eq!(assembly.insert(fragment), Piece::Taken);
                         }
                     }
-                    let fate = plausible(&forged, 1 << 20).then(|| assembly.insert(&forged));
+                    let fate = plausible(&forged).then(|| assembly.insert(&forged));
                     assert_ne!(fate, Some(Piece::Taken), "change {target} of piece {victim} by {by}");
                 }
             }

@@ -43,6 +43,8 @@ pub(crate) enum Fate {
     NoRoom,
     /// Beyond the numbers that are open.
     OutOfWindow,
+    /// Longer than this host takes packets.
+    TooLong,
     /// No honest sender sends this.
     Malformed,
 }
@@ -110,6 +112,9 @@ impl IncomingChannel {
             Place::Current | Place::Behind => return Fate::Repeated,
             Place::Beyond => return Fate::OutOfWindow,
         };
+        if payload.len() > inbox.budget.maximum_packet {
+            return Fate::TooLong;
+        }
         if !self.reliable.is_empty() && self.reliable.contains_key(&index) {
             return Fate::Repeated;
         }
@@ -137,9 +142,7 @@ impl IncomingChannel {
         fragment: &Fragment<'_>,
         inbox: &mut Inbox<'_>,
     ) -> Fate {
-        if !plausible(fragment, inbox.budget.maximum_packet)
-            || seq != fragment.start_seq.wrapping_add(fragment.number as u16)
-        {
+        if !plausible(fragment) || seq != fragment.start_seq.wrapping_add(fragment.number as u16) {
             return Fate::Malformed;
         }
         let index = match self.place(fragment.start_seq) {
@@ -147,6 +150,9 @@ impl IncomingChannel {
             Place::Current | Place::Behind => return Fate::Repeated,
             Place::Beyond => return Fate::OutOfWindow,
         };
+        if fragment.total_len as usize > inbox.budget.maximum_packet {
+            return Fate::TooLong;
+        }
         let next = index == self.delivered + 1;
         let fate = insert_piece(&mut self.reliable, index, fragment, inbox, |inbox, cost| {
             inbox.budget.admits(fragment.total_len as usize, cost, inbox.channel, next)
@@ -169,6 +175,9 @@ impl IncomingChannel {
             Ok(index) => index,
             Err(fate) => return fate,
         };
+        if payload.len() > inbox.budget.maximum_packet {
+            return Fate::NoRoom;
+        }
         if index == self.delivered {
             if !inbox.open() {
                 return Fate::NoRoom;
@@ -195,14 +204,18 @@ impl IncomingChannel {
         fragment: &Fragment<'_>,
         inbox: &mut Inbox<'_>,
     ) -> Fate {
-        if !plausible(fragment, inbox.budget.maximum_packet) {
+        if !plausible(fragment) {
             return Fate::Malformed;
+        }
+        if fragment.total_len as usize > inbox.budget.maximum_packet {
+            return Fate::NoRoom;
         }
         let seq = fragment.start_seq;
         let index = match self.unreliable_place(reliable_seq, seq) {
             Ok(index) => index,
             Err(fate) => return fate,
         };
+        self.give_up_older((index, seq), fragment, inbox);
         let fate = insert_piece(&mut self.unreliable, (index, seq), fragment, inbox, |inbox, cost| {
             inbox.budget.fits(cost)
         });
@@ -214,6 +227,19 @@ impl IncomingChannel {
             self.pass_unreliable(seq, inbox);
         }
         fate
+    }
+
+    /// Drops incomplete packets that are older than this one, if there is no room to begin it otherwise: its arrival
+    /// would be their end anyway.
+    fn give_up_older(&mut self, key: (Index, u16), fragment: &Fragment<'_>, inbox: &mut Inbox<'_>) {
+        let cost = assembly::cost(fragment) + HELD_OVERHEAD;
+        while !inbox.budget.fits(cost) && !self.unreliable.contains_key(&key) {
+            let Some(entry) = self.unreliable.first_entry() else { return };
+            if *entry.key() > key || entry.get().complete() {
+                return;
+            }
+            inbox.budget.release(entry.remove().cost);
+        }
     }
 
     /// The reliable number that an unreliable packet stands behind, or why it is not wanted.

@@ -32,7 +32,7 @@ use crate::address::Address;
 use crate::compress::Compressor;
 use crate::config::{Config, ConfigError, ThrottleConfig, Timeouts};
 use crate::error::{ConnectError, SendError, UnknownPeer};
-use crate::event::{Event, Mode, PeerId};
+use crate::event::{DisconnectReason, Event, Mode, PeerId};
 use crate::event_queue::EventQueue;
 use crate::peer::{Limits, Packet, Peer, Stage, State};
 use crate::stats::{HostStats, PeerStats};
@@ -215,7 +215,7 @@ impl<A: Address> Host<A> {
     ///
     /// If it has ended already.
     pub fn disconnect(&mut self, peer: PeerId, data: u32) -> Result<(), UnknownPeer> {
-        self.act(peer, |target| target.disconnect(data))?;
+        self.act(peer, |target| target.disconnect(data, DisconnectReason::ByUs))?;
         self.events.forget(peer);
         Ok(())
     }
@@ -341,7 +341,7 @@ impl<A: Address> Host<A> {
             State::Connecting => Some(PeerState::Connecting),
             State::Connected => Some(PeerState::Connected),
             State::DisconnectLater { .. } => Some(PeerState::DisconnectLater),
-            State::Disconnecting => Some(PeerState::Disconnecting),
+            State::Disconnecting { .. } => Some(PeerState::Disconnecting),
             State::AcknowledgingConnect { .. } | State::Draining { .. } | State::Gone => None,
         }
     }

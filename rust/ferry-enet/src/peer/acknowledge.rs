@@ -3,7 +3,7 @@
 use super::budget::PACKET_OVERHEAD;
 use super::{Peer, State};
 use crate::channel::outgoing::{Acknowledged, What};
-use crate::event::{DisconnectReason, Event};
+use crate::event::Event;
 use crate::peer::receive::Surroundings;
 use crate::time::Timestamp;
 use crate::wire::CONTROL_CHANNEL;
@@ -36,8 +36,8 @@ impl Peer {
             (State::AcknowledgingConnect { data, .. }, What::VerifyConnect) => {
                 self.handshake_done(data, around);
             }
-            (State::Disconnecting, What::Disconnect) => {
-                self.end(DisconnectReason::ByUs, State::Gone, around.events);
+            (State::Disconnecting { reason }, What::Disconnect) => {
+                self.end(reason, State::Gone, around.events);
             }
             _ => {
                 self.disconnect_if_all_arrived();

@@ -59,8 +59,10 @@ pub(crate) enum State {
     DisconnectLater {
         data: u32,
     },
-    /// Our DISCONNECT is on its way.
-    Disconnecting,
+    /// Our DISCONNECT is on its way, for this reason.
+    Disconnecting {
+        reason: DisconnectReason,
+    },
     /// Over for the game. Stays a while to acknowledge a DISCONNECT that comes again because our first
     /// acknowledgement got lost: the other end would wait in vain otherwise.
     Draining {
@@ -216,9 +218,10 @@ impl Peer {
     pub(crate) fn stage(&self) -> Stage {
         match self.state {
             State::AcknowledgingConnect { .. } => Stage::HalfOpen,
-            State::Connecting | State::Connected | State::DisconnectLater { .. } | State::Disconnecting => {
-                Stage::Counted
-            }
+            State::Connecting
+            | State::Connected
+            | State::DisconnectLater { .. }
+            | State::Disconnecting { .. } => Stage::Counted,
             State::Draining { .. } => Stage::Draining,
             State::Gone => Stage::Gone,
         }

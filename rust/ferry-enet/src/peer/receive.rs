@@ -122,7 +122,7 @@ impl Peer {
                 incoming.receive_unreliable_fragment(seq, fragment, &mut inbox)
             }
             Body::SendUnsequenced { group, payload } => {
-                if !inbox.open() {
+                if !inbox.open() || payload.len() > inbox.budget.maximum_packet {
                     Fate::NoRoom
                 } else if self.unsequenced_seen.insert(group) {
                     inbox.deliver_copy(Mode::Unsequenced, payload);
@@ -139,6 +139,11 @@ impl Peer {
             Fate::NoRoom => {
                 self.counters.incoming_overflows += 1;
                 Ok(false)
+            }
+            Fate::TooLong => {
+                // It would come again for ever, and hold up its channel.
+                self.disconnect(0, DisconnectReason::PacketTooLong);
+                Err(Refused)
             }
             Fate::Malformed => Err(Refused),
         }
@@ -164,7 +169,7 @@ impl Peer {
                 return false;
             }
             State::Connecting => DisconnectReason::Refused(data),
-            State::Disconnecting => DisconnectReason::ByUs,
+            State::Disconnecting { reason } => reason,
             State::Connected | State::DisconnectLater { .. } => DisconnectReason::ByRemote(data),
         };
         if wants_acknowledgement {

@@ -12,7 +12,7 @@ use super::budget::PACKET_OVERHEAD;
 use super::{Peer, QueuedReliable, State};
 use crate::channel::outgoing::{ReliableBody, ReliableFragment, SmallPacket};
 use crate::error::SendError;
-use crate::event::Mode;
+use crate::event::{DisconnectReason, Mode};
 use crate::wire::{
     Body, CONTROL_CHANNEL, Command, HeaderLayout, MAXIMUM_FRAGMENTS, Number, OPEN_RELIABLE_WINDOWS,
     RELIABLE_WINDOW_BITS,
@@ -230,18 +230,18 @@ impl Peer {
     }
 
     /// Ends the connection once the other end knows; at once if it does not stand yet.
-    pub(crate) fn disconnect(&mut self, data: u32) {
+    pub(crate) fn disconnect(&mut self, data: u32, reason: DisconnectReason) {
         match self.state {
             State::Connected | State::DisconnectLater { .. } => {
                 self.clear_queues();
                 self.queue_control(ReliableBody::Disconnect { data });
-                self.state = State::Disconnecting;
+                self.state = State::Disconnecting { reason };
             }
             State::Connecting | State::AcknowledgingConnect { .. } => {
                 self.clear_queues();
                 self.state = State::Gone;
             }
-            State::Disconnecting | State::Draining { .. } | State::Gone => {}
+            State::Disconnecting { .. } | State::Draining { .. } | State::Gone => {}
         }
     }
 
@@ -250,7 +250,7 @@ impl Peer {
         if self.established() && !self.nothing_outgoing() {
             self.state = State::DisconnectLater { data };
         } else {
-            self.disconnect(data);
+            self.disconnect(data, DisconnectReason::ByUs);
         }
     }
 
@@ -259,7 +259,7 @@ impl Peer {
         let State::DisconnectLater { data } = self.state else { return false };
         let due = self.nothing_outgoing();
         if due {
-            self.disconnect(data);
+            self.disconnect(data, DisconnectReason::ByUs);
         }
         due
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferry_enet::{Config, Event, Mode, SendError};
+use ferry_enet::{Config, DisconnectReason, Event, Mode, SendError};
 use ferry_enet_testkit::link::Conditions;
 use ferry_enet_testkit::parcel::Ledger;
 use ferry_enet_testkit::world::World;
@@ -66,7 +66,14 @@ fn packets_longer_than_the_settings_allow_are_refused_by_either_end() {
     small.take_events(0);
     small.stations[1].host.send(peer, 0, Mode::Reliable, vec![1; 5001].into()).unwrap();
     small.run_for(SECOND);
-    assert!(small.stations[0].received().is_empty());
+    // Or it would wait for ever.
+    let events = small.take_events(0);
+    assert!(
+        matches!(events[..], [Event::Disconnected { reason: DisconnectReason::PacketTooLong, .. }]),
+        "{events:?}"
+    );
+    let goodbye = Event::Disconnected { peer, reason: DisconnectReason::ByRemote(0) };
+    assert_eq!(small.take_events(1).last(), Some(&goodbye));
     let too_long = Bytes::from(vec![0; (32 << 20) + 1]);
     for mode in [Mode::Reliable, Mode::Unreliable] {
         assert_eq!(world.stations[1].host.send(client, 0, mode, too_long.clone()), Err(SendError::TooLarge));

@@ -18,7 +18,7 @@ mod site;
 
 use std::time::Duration;
 
-use ferry_enet::Timestamp;
+use ferry_enet::{Config, Timestamp};
 
 use crate::choices::Choices;
 use crate::random::Random;
@@ -83,7 +83,16 @@ impl Machine {
         let count = if kind & 8 != 0 || hostile { 3 } else { 2 };
         let loss = choices.pick(&[0, 0, 5, 40, 100]);
         let now = Timestamp::from_micros(u64::from(choices.byte()) * 500_000);
-        let sites = (0..count).map(|number| Site::new(number, checksum, coder, choices)).collect();
+        let max_packet_size = choices.pick(&[100_000, 100_000, 20_000, 6000, 2000, 100, 0]);
+        // What one host may send, the others must take: a longer packet is never acknowledged.
+        let common = Config {
+            max_peers: 4,
+            max_packet_size,
+            max_incoming_incomplete: max_packet_size + 256 * 1024,
+            checksum,
+            ..Config::default()
+        };
+        let sites = (0..count).map(|number| Site::new(number, &common, coder, choices)).collect();
         let mut machine = Self {
             now,
             sites,

@@ -35,13 +35,11 @@ pub(super) struct Site {
     stats: HostStats,
 }
 
-fn config(checksum: bool, choices: &mut Choices<'_>) -> Config {
+/// Settings of a host's own, one time of two.
+fn vary(common: &Config, choices: &mut Choices<'_>) -> Config {
     if choices.flag() {
-        let max_packet_size = 100_000;
-        let max_incoming_incomplete = max_packet_size + 256 * 1024;
-        return Config { max_peers: 4, max_packet_size, max_incoming_incomplete, checksum, ..Config::default() };
+        return common.clone();
     }
-    let max_packet_size = choices.pick(&[20_000, 0, 100, 2000, 6000, 100_000]);
     Config {
         max_peers: choices.pick(&[8, 1, 2, 3]),
         max_half_open: choices.pick(&[8, 1, 2]),
@@ -53,19 +51,16 @@ fn config(checksum: bool, choices: &mut Choices<'_>) -> Config {
         incoming_bandwidth: choices.pick(&[0, 0, 1, 5000, 1_000_000, u32::MAX]),
         outgoing_bandwidth: choices.pick(&[0, 0, 1, 5000, 1_000_000, u32::MAX]),
         mtu: choices.pick(&[1392, 576, 600, 4096]),
-        checksum,
-        max_packet_size,
         max_outgoing_reliable: choices.pick(&[1_000_000, 0, 100, 5000]),
         max_outgoing_unreliable: choices.pick(&[1_000_000, 0, 100, 5000]),
         max_incoming: choices.pick(&[1_000_000, 1, 500, 5000]),
-        max_incoming_incomplete: max_packet_size + 256 * 1024,
-        ..Config::default()
+        ..common.clone()
     }
 }
 
 impl Site {
-    pub(super) fn new(number: u16, checksum: bool, coder: bool, choices: &mut Choices<'_>) -> Self {
-        let mut host = counting_host(config(checksum, choices));
+    pub(super) fn new(number: u16, common: &Config, coder: bool, choices: &mut Choices<'_>) -> Self {
+        let mut host = counting_host(vary(common, choices));
         if coder {
             host.set_compressor(Some(Box::new(RangeCoder::new())));
         }
