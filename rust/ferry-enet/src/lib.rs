@@ -25,3 +25,4 @@ pub use event::{DisconnectReason, Event, Mode, PeerId};
 pub use host::{Admission, ConnectRequest, Host, PeerState, Transmit};
 pub use stats::{HostStats, PeerStats};
 pub use time::Timestamp;
+pub use wire::MAXIMUM_DATAGRAM;

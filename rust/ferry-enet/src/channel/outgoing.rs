@@ -45,6 +45,7 @@ pub(crate) enum ReliableBody {
 }
 
 /// A packet that is cheaper to copy than to share: no allocation, no counting of who holds it.
+#[derive(Clone, Copy)]
 pub(crate) struct SmallPacket {
     len: u8,
     bytes: [u8; Self::CAPACITY],

@@ -71,8 +71,10 @@ impl<A: Address> Host<A> {
     fn claimed_peer(&mut self, slot: u16, session: u8, from: &A) -> Option<&mut Peer> {
         let (address, peer) = self.slots.with_address_mut(slot)?;
         let from_there = address == from || address.is_broadcast() && peer.state == State::Connecting;
-        // Until the server has said its number, the client cannot check the server's session.
-        let of_session = peer.remote_id == NO_PEER_ID || session == peer.sessions.incoming;
+        // Until the server has told, the client knows only that it will not be the slot's last session: that one may
+        // still have datagrams on their way.
+        let known = peer.remote_id != NO_PEER_ID;
+        let of_session = known == (session == peer.sessions.incoming);
         (from_there && of_session).then_some(peer)
     }
 

@@ -29,6 +29,7 @@ pub use admission::{Admission, ConnectRequest};
 pub use output::Transmit;
 
 use crate::address::Address;
+use crate::channel::outgoing::SmallPacket;
 use crate::compress::Compressor;
 use crate::config::{Config, ConfigError, ThrottleConfig, Timeouts};
 use crate::error::{ConnectError, SendError, UnknownPeer};
@@ -189,9 +190,10 @@ impl<A: Address> Host<A> {
     /// Queues a packet to everybody who is connected. Says how many took it.
     pub fn broadcast(&mut self, channel: u8, mode: Mode, payload: &Bytes) -> usize {
         let limits = self.limits();
+        let small = SmallPacket::new(payload);
         let mut taken = 0;
         for peer in self.slots.peers_mut() {
-            if peer.send(channel, mode, Packet::Shared(payload), &limits).is_ok() {
+            if peer.send(channel, mode, Packet::Shared(payload, small.as_ref()), &limits).is_ok() {
                 self.ready.insert(peer.id.slot);
                 taken += 1;
             }

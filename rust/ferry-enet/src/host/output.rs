@@ -93,7 +93,9 @@ impl<A> Default for Outbox<A> {
 
 impl<A> Outbox<A> {
     pub(super) fn push_refusal(&mut self, to: A, connect: &Connect, data: u32, checksum: bool) {
-        let header = Header { peer_id: connect.peer_id, session: 0, compressed: false, sent_time: None };
+        // Any but the one that the client used last, which it may still know.
+        let session = connect.incoming_session.wrapping_add(1);
+        let header = Header { peer_id: connect.peer_id, session, compressed: false, sent_time: None };
         self.push(Word { to, header, connect_id: connect.connect_id, checksum, seq: 1, data });
     }
 

@@ -149,6 +149,7 @@ pub(crate) struct Peer {
     silent_since: Option<Timestamp>,
     last_sign_of_life: Timestamp,
     last_acknowledged: Timestamp,
+    last_pinged: Timestamp,
 
     unsequenced_group: u16,
     unsequenced_seen: UnsequencedWindow,
@@ -207,6 +208,7 @@ impl Peer {
             silent_since: None,
             last_sign_of_life: Timestamp::default(),
             last_acknowledged: Timestamp::default(),
+            last_pinged: Timestamp::default(),
             unsequenced_group: 0,
             unsequenced_seen: UnsequencedWindow::new(),
             rtt: RttEstimator::new(),

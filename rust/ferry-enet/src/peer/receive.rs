@@ -11,14 +11,16 @@ use crate::channel::incoming::Fate;
 use crate::event::{DisconnectReason, Mode};
 use crate::event_queue::EventQueue;
 use crate::time::Timestamp;
-use crate::wire::{Body, Command, Number};
+use crate::wire::{Body, Command, NO_PEER_ID, Number};
 
 /// A peer that sends faster than this host lets acknowledgements go does not get more than this many: the rest of
 /// its commands come again.
 const MAXIMUM_ACKNOWLEDGEMENTS: usize = 4096;
-/// How long an ended connection answers a DISCONNECT that comes again, counted from the last one: two tries of the
-/// most patient sender and a slow line.
-const DRAIN_US: u64 = 5_000_000;
+/// How long an ended connection answers a DISCONNECT that comes again, counted from the last one: as long as the other
+/// end, which measures the same line, is likely to try.
+const DRAIN_ROUND_TRIPS: u64 = 63;
+const DRAIN_LEAST_US: u64 = 5_000_000;
+const DRAIN_MOST_US: u64 = 30_000_000;
 
 /// What of the host a peer may touch while it receives.
 pub(crate) struct Surroundings<'a> {
@@ -157,7 +159,9 @@ impl Peer {
         wants_acknowledgement: bool,
         around: &mut Surroundings<'_>,
     ) -> bool {
-        let draining = State::Draining { until: now.after_micros(DRAIN_US) };
+        let linger_us = u64::from(self.rtt.retransmit_after_us()) * DRAIN_ROUND_TRIPS;
+        let until = now.after_micros(linger_us.clamp(DRAIN_LEAST_US, DRAIN_MOST_US));
+        let draining = State::Draining { until };
         let reason = match self.state {
             State::Draining { .. } => {
                 self.state = draining;
@@ -172,12 +176,10 @@ impl Peer {
             State::Disconnecting { reason } => reason,
             State::Connected | State::DisconnectLater { .. } => DisconnectReason::ByRemote(data),
         };
-        if wants_acknowledgement {
-            self.end(reason, draining, around.events);
-        } else {
-            self.end(reason, State::Gone, around.events);
-        }
-        wants_acknowledgement
+        // Whoever has not told its number yet cannot be sent an acknowledgement.
+        let answer = wants_acknowledgement && self.remote_id != NO_PEER_ID;
+        self.end(reason, if answer { draining } else { State::Gone }, around.events);
+        answer
     }
 
     fn owe_acknowledgement(&mut self, command: &Command<'_>, sent_time: u16) {

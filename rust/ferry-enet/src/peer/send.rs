@@ -26,8 +26,8 @@ const MAXIMUM_RELIABLE_FRAGMENTS: u32 = (OPEN_RELIABLE_WINDOWS - 1) << RELIABLE_
 pub(crate) enum Packet<'a> {
     /// Somebody else's memory, which must be copied to be kept.
     Borrowed(&'a [u8]),
-    /// Shared memory that others may need too.
-    Shared(&'a Bytes),
+    /// Shared memory that others may need too, and its bytes if they are few.
+    Shared(&'a Bytes, Option<&'a SmallPacket>),
     /// Shared memory that was handed over.
     Owned(Bytes),
 }
@@ -37,15 +37,26 @@ impl Packet<'_> {
     fn bytes(&self) -> &[u8] {
         match self {
             Self::Borrowed(bytes) => bytes,
-            Self::Shared(bytes) => bytes,
+            Self::Shared(bytes, _) => bytes,
             Self::Owned(bytes) => bytes,
+        }
+    }
+
+    fn into_body(self) -> ReliableBody {
+        let small = match self {
+            Self::Shared(_, small) => small.copied(),
+            _ => SmallPacket::new(self.bytes()),
+        };
+        match small {
+            Some(small) => ReliableBody::Small(small),
+            None => ReliableBody::Packet(self.into_shared()),
         }
     }
 
     fn into_shared(self) -> Bytes {
         match self {
             Self::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
-            Self::Shared(bytes) => bytes.clone(),
+            Self::Shared(bytes, _) => bytes.clone(),
             Self::Owned(bytes) => bytes,
         }
     }
@@ -103,11 +114,7 @@ impl Peer {
     #[inline]
     fn send_reliable(&mut self, channel: u8, packet: Packet<'_>, limits: &Limits) -> Result<(), SendError> {
         self.reserve_reliable(packet.bytes().len() + PACKET_OVERHEAD, limits)?;
-        let body = match SmallPacket::new(packet.bytes()) {
-            Some(small) => ReliableBody::Small(small),
-            None => ReliableBody::Packet(packet.into_shared()),
-        };
-        self.queue_reliable(channel, body);
+        self.queue_reliable(channel, packet.into_body());
         Ok(())
     }
 

@@ -52,6 +52,7 @@ impl Peer {
         if self.patience_ends().is_some_and(|at| now >= at) {
             self.give_up(events);
         } else if self.ping_due().is_some_and(|at| now >= at) {
+            self.last_pinged = now;
             self.ping();
         }
     }
@@ -65,9 +66,10 @@ impl Peer {
         Some(self.silent_since?.after_micros(silence_us.max(least_us).min(most_us)))
     }
 
+    /// Even while answers are awaited: the more is asked on a bad line, the sooner something is answered.
     fn ping_due(&self) -> Option<Timestamp> {
-        let idle = self.state == State::Connected && self.unacknowledged == 0;
-        idle.then(|| self.last_acknowledged.after_micros(self.ping_interval_us))
+        let possible = self.state == State::Connected && !self.control_congested();
+        possible.then(|| self.last_acknowledged.max(self.last_pinged).after_micros(self.ping_interval_us))
     }
 
     fn give_up(&mut self, events: &mut EventQueue) {

@@ -45,8 +45,11 @@ pub(crate) use writer::Writer;
 
 /// The smallest datagram a peer can ask to be limited to.
 pub(crate) const MINIMUM_MTU: u16 = 576;
-/// The largest datagram that anybody sends.
+/// The largest datagram that a peer can ask to be limited to.
 pub(crate) const MAXIMUM_MTU: u16 = 4096;
+/// The largest datagram that anybody sends: what a driver's receive buffer must hold. The C library does not count the
+/// checksum as part of its datagrams.
+pub const MAXIMUM_DATAGRAM: usize = MAXIMUM_MTU as usize + 4;
 /// A sender puts at most this many commands into a datagram; receivers take any number.
 pub(crate) const MAXIMUM_DATAGRAM_COMMANDS: usize = 32;
 /// Bounds of the window: how many bytes of reliable data may be under way to a peer.

@@ -78,7 +78,11 @@ impl Forger {
         for (to, bytes) in drain(host, now) {
             let Some(seen) = Seen::read(&bytes, checksum) else { continue };
             let commands = &bytes[seen.commands..];
-            if to == self.place && seen.peer_id == self.own_id && commands.len() >= 44 && commands[0] & 15 == 3 {
+            if to == self.place
+                && seen.peer_id == self.own_id
+                && commands.len() >= 44
+                && commands[0] & 15 == 3
+            {
                 self.slot = u16::from_be_bytes([commands[4], commands[5]]);
                 self.session = commands[7] & 3;
                 return true;
@@ -88,13 +92,7 @@ impl Forger {
     }
 
     /// Makes a connection, by the protocol. The host's name for it, if it came to stand.
-    pub fn open(
-        &mut self,
-        host: &mut Host<Place>,
-        now: Timestamp,
-        channels: u32,
-        id: u32,
-    ) -> Option<PeerId> {
+    pub fn open(&mut self, host: &mut Host<Place>, now: Timestamp, channels: u32, id: u32) -> Option<PeerId> {
         if !self.open_half(host, now, channels, id) {
             return None;
         }

@@ -13,7 +13,7 @@ use ferry_enet::{Config, Host, Mode, PeerId, Timestamp};
 use crate::choices::Choices;
 use crate::forger::{Forger, counting_host, drain};
 use crate::limits::{most_incomplete, most_undelivered};
-use crate::raw::Raw;
+use crate::raw::{Raw, RawFragment};
 use crate::world::Place;
 
 const FORGER: Place = Place { host: 9, port: 1 };
@@ -139,4 +139,35 @@ fn end(host: &mut Host<Place>, mut now: Timestamp) {
     while host.poll_event().is_some() {}
     assert_eq!((host.stats().peers, host.stats().half_open), (0, 0), "after everything has ended");
     assert_eq!(host.poll_timeout(), None, "when there is nothing to wait for");
+}
+
+/// Inputs to begin with: every command, right in all, in every state of the connection.
+pub fn seeds() -> Vec<Vec<u8>> {
+    let payload = &[7; 260];
+    let piece = RawFragment { start_seq: 1, count: 3, number: 1, total_len: 600, offset: 260, payload };
+    let none = Raw::default;
+    let commands = [
+        (2, none().acknowledge(0xFF, 1, 1)),
+        (2, none().acknowledge(0, 1, 1)),
+        (1, none().connect(6, 3, 0xBAD, 0)),
+        (2, none().verify_connect(5, [0, 0], 3, 1)),
+        (2, none().disconnect(true, 2, 7)),
+        (2, none().ping(2)),
+        (2, none().reliable(0, 1, b"reliable").reliable(0, 3, b"early")),
+        (2, none().unreliable(0, 0, 1, b"unreliable")),
+        (2, none().fragment(0, 2, piece)),
+        (2, none().unsequenced(0, 1, b"unsequenced")),
+        (2, none().bandwidth_limit(2, 1000, 1000)),
+        (2, none().throttle_configure(2, 1000, 2, 2)),
+        (2, none().unreliable_fragment(0, 0, piece)),
+    ];
+    let seed = |kind: u8, shape: u8, raw: &Raw| {
+        // Lengths above 255 are given in steps of two.
+        let (len, shift) = (raw.bytes.len(), u8::from(raw.bytes.len() > 255));
+        let mut bytes = vec![kind, shape | shift << 3, (len >> shift) as u8];
+        bytes.extend(&raw.bytes);
+        bytes
+    };
+    let kinds = (0..32).filter(|kind| kind >> 2 < 7);
+    kinds.flat_map(|kind| commands.iter().map(move |(shape, raw)| seed(kind, *shape, raw))).collect()
 }

@@ -19,15 +19,16 @@
 //! * **Retransmission** (`rtt.rs`): ferry-enet waits 30 ms at least, C sends sooner and more often. No datagrams are
 //!   counted.
 //! * **Giving up** (`peer/timeouts.rs`): C gives up a peer for one command that was lost six times in a row, though
-//!   others arrive. So a connection with a C end may end early on a rough line; one between ferry-enets only where 30 %
-//!   get lost, because a single command is then tried too seldom within the least time to wait.
+//!   others arrive. So a connection with a C end may end early on a rough line; one between ferry-enets may not
+//!   (where 30 % get lost, every try of a handshake or a goodbye can fail by chance; among the default seeds none does).
 //! * **The end**: packets that came right before a DISCONNECT are delivered by ferry-enet and dropped by C, so an abrupt
 //!   end leaves a beginning of what was sent. A ferry-enet that was told goodbye answers repeats; a C one has forgotten,
 //!   and a ferry-enet that said goodbye to it on a rough line may have to give up. The one who called `disconnect` gets
 //!   [`ByUs`](ferry_enet::DisconnectReason::ByUs) from ferry-enet; C gives the other end's word if both said goodbye.
 //!   If both say it within one poll of a C end, that end answers neither: the other one has to give up, on any line.
-//! * **Late goodbyes**: a client that asks for its next connection on the same slot before the last one's DISCONNECT has
-//!   come takes that for a refusal, with either crate: it does not check the session before it has been told one.
+//! * **Late goodbyes**: a C client that asks for its next connection on the same slot before the last one's DISCONNECT
+//!   has come takes that for a refusal: it does not check the session before it has been told one. A ferry-enet knows
+//!   which one it will not be.
 //! * **Empty packets and the range coder**: C's compressor reads a byte past an empty packet, and nobody can read that
 //!   datagram; an empty reliable packet ends the connection. Scripts that compress send none.
 //! * **The checksum's four bytes**: C forgets them when it fills a datagram behind other commands, which may then be

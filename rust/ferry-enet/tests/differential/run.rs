@@ -13,8 +13,6 @@ use ferry_enet_testkit::world::Place;
 use crate::endpoint::{Ending, Endpoint, How, Make, Told, endpoint};
 use crate::script::{Deed, Script, Session, Step, Weather};
 
-/// At this loss a ferry-enet may give up, too. See `main.rs`.
-const FERRY_GIVES_UP_PER_MILLE: u32 = 300;
 /// What a game would wait for at most, each time.
 const HANDSHAKE: Duration = Duration::from_secs(60);
 const TRANSFER: Duration = Duration::from_secs(900);
@@ -139,22 +137,19 @@ impl Run<'_> {
         Ok(true)
     }
 
-    /// On a rough line, C gives up peers that answer; ferry-enet only on the worst.
+    /// On a rough line, C gives up peers that answer.
     fn may_give_up(&self) -> bool {
         self.sides.iter().any(|side| self.is_excused(side))
     }
 
     fn is_excused(&self, side: &Side) -> bool {
-        let rough = self.script.weather == Weather::Rough;
-        let hopeless = self.script.conditions.loss_per_mille >= FERRY_GIVES_UP_PER_MILLE;
-        rough && (side.make == Make::Rusty || hopeless)
+        self.script.weather == Weather::Rough && side.make == Make::Rusty
     }
 
-    /// A client that begins anew before the last goodbye has arrived takes that for a refusal. See `main.rs`.
+    /// A C client that begins anew before the last goodbye has arrived takes that for a refusal. See `main.rs`.
     fn hears_old_goodbye(&self) -> bool {
-        let heard = |word: u32| [Ending::Ferry(DisconnectReason::Refused(word)), Ending::Rusty(word)];
-        let old = self.stale_words.iter().flat_map(|&word| heard(word));
-        old.map(Some).any(|ending| ending == self.sides[1].ending)
+        let ending = self.sides[1].ending;
+        self.stale_words.iter().any(|&word| ending == Some(Ending::Rusty(word)))
     }
 
     fn endings(&self) -> [Option<Ending>; 2] {
@@ -247,7 +242,7 @@ impl Run<'_> {
             let (side, other) = (&self.sides[number], &self.sides[1 - number]);
             let right = match (side.said, side.ending) {
                 (Some((How::Now, _)), ending) => ending.is_none(),
-                (None, Some(ending)) => self.was_told(ending, other),
+                (None, Some(ending)) => self.was_told(side, ending, other),
                 (Some(_), Some(ending)) => self.has_ended(ending, other),
                 (_, None) => false,
             };
@@ -259,12 +254,13 @@ impl Run<'_> {
     }
 
     /// How it ends for one who said nothing.
-    fn was_told(&self, ending: Ending, other: &Side) -> bool {
+    fn was_told(&self, side: &Side, ending: Ending, other: &Side) -> bool {
         let goodbye = other.said.is_some_and(|(_, word)| ending.is_goodbye(word));
+        let gave_up_before = self.is_excused(side) && ending.is_time_out();
         // A word that is said once gets lost; and one who has given up says it no more.
         let gone = self.is_excused(other) && other.ending.is_some_and(Ending::is_time_out);
         let unheard = gone || matches!(other.said, Some((How::Now, _)));
-        goodbye || self.script.weather == Weather::Rough && unheard && ending.is_time_out()
+        goodbye || gave_up_before || self.script.weather == Weather::Rough && unheard && ending.is_time_out()
     }
 
     /// How it ends for one who said goodbye.

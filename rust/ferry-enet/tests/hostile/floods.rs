@@ -157,7 +157,7 @@ fn reliable_packets_beyond_the_window_are_neither_kept_nor_acknowledged() {
         let raw = scene.forger.header().reliable(0, seq, b"too early").unreliable(0, seq, 1, b"too early");
         scene.say(raw);
     }
-    let figures = scene.victim.peer_stats(scene.peer.unwrap()).unwrap();
+    let figures = scene.figures();
     assert_eq!((figures.incomplete_bytes, figures.undelivered_bytes), (0, 0));
     assert_eq!(scene.answers(), []);
     // Behind the window lies what is old: it is acknowledged, again.
@@ -176,13 +176,13 @@ fn unreliable_packets_that_wait_for_a_reliable_one_are_bounded_and_come_out_behi
         let raw = scene.forger.header().unreliable(0, 1, seq, &payload);
         scene.say(raw);
     }
-    let figures = scene.victim.peer_stats(scene.peer.unwrap()).unwrap();
+    let figures = scene.figures();
     assert!(figures.incomplete_bytes <= limit && figures.incoming_overflows > 0, "{figures:?}");
     assert_eq!(scene.events(), []);
     let raw = scene.forger.header().reliable(0, 1, b"first");
     scene.say(raw);
     let events = scene.events();
-    let figures = scene.victim.peer_stats(scene.peer.unwrap()).unwrap();
+    let figures = scene.figures();
     assert_eq!((figures.incomplete_bytes, figures.undelivered_bytes), (0, 0));
     assert!(events.len() > 100 && events.len() * 1000 < limit, "{} events", events.len());
     assert!(matches!(&events[0], Event::Received { payload, .. } if payload == "first"));

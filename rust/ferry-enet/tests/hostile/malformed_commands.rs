@@ -26,8 +26,8 @@ impl fmt::Debug for Case {
 fn commands(scene: &Scene) -> Vec<(&'static str, Raw)> {
     let forger = &scene.forger;
     let id = forger.connect_id;
-    let piece =
-        RawFragment { start_seq: 1, count: 3, number: 1, total_len: 30, offset: 10, payload: b"fragmented" };
+    let payload = &[b'p'; 300];
+    let piece = RawFragment { start_seq: 1, count: 3, number: 1, total_len: 700, offset: 300, payload };
     let nobody = Raw::to_nobody;
     vec![
         ("ACKNOWLEDGE", forger.header().acknowledge(0xFF, 1, 1)),
@@ -72,14 +72,16 @@ fn cases(state: State, command: &'static str, right: &[u8]) -> Vec<Case> {
     for len in 0..right.len() {
         add(format!("cut to {len}"), right[..len].to_vec());
     }
-    for at in 0..right.len() {
+    // What stands behind is a packet's bytes.
+    let spoilt = right.len().min(60);
+    for at in 0..spoilt {
         for other in other_bytes(right[at]) {
             let mut bytes = right.to_vec();
             bytes[at] = other;
             add(format!("byte {at} is {other:#04x}"), bytes);
         }
     }
-    for at in (4..right.len().saturating_sub(1)).step_by(2) {
+    for at in (4..spoilt - 1).step_by(2) {
         for word in WORDS {
             let mut bytes = right.to_vec();
             bytes[at..at + 2].copy_from_slice(&(word as u16).to_be_bytes());

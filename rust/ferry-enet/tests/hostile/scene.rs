@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferry_enet::{Config, Event, Host, Mode, PeerId, Timestamp};
+use ferry_enet::{Config, Event, Host, Mode, PeerId, PeerState, PeerStats, Timestamp};
 use ferry_enet_testkit::forger::{Forger, counting_host, drain};
 use ferry_enet_testkit::limits::{most_incomplete, most_undelivered};
 use ferry_enet_testkit::raw::Raw;
@@ -91,6 +91,11 @@ impl Scene {
         self.forger.say(&mut self.victim, self.now, raw);
     }
 
+    /// The host's figures of the forger.
+    pub(crate) fn figures(&self) -> PeerStats {
+        self.peer.and_then(|peer| self.victim.peer_stats(peer)).expect("the forger's connection stands")
+    }
+
     pub(crate) fn events(&mut self) -> Vec<Event> {
         std::iter::from_fn(|| self.victim.poll_event()).collect()
     }
@@ -168,7 +173,7 @@ impl Scene {
         self.victim.disconnect_now(self.honest_at_victim, 0).expect("it stands");
         if let Some(peer) = self.peer {
             // If it is there still. A call that nobody answers must end by itself.
-            let connecting = self.victim.state(peer) == Some(ferry_enet::PeerState::Connecting);
+            let connecting = self.victim.state(peer) == Some(PeerState::Connecting);
             if !connecting {
                 _ = self.victim.disconnect(peer, 0);
             }

@@ -308,7 +308,7 @@ fn acknowledgements_of_what_was_never_sent_change_nothing() {
 }
 
 #[test]
-fn acknowledgements_of_nothing_do_not_keep_a_kicked_peer() {
+fn chatter_and_acknowledgements_of_nothing_do_not_keep_a_kicked_peer() {
     // Story: any ACKNOWLEDGE was a sign of life, so a kicked peer that sent one a second kept its place for ever.
     for later in [false, true] {
         let mut scene = Scene::new(State::Connected, &small());

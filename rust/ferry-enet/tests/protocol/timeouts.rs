@@ -148,7 +148,8 @@ fn a_connect_that_nobody_answers_times_out_after_the_maximum() {
 
 #[test]
 fn commands_are_sent_again_after_the_answering_time_then_after_twice_that() {
-    let (mut world, _, client) = World::pair(1, Conditions::PERFECT, &Config::default());
+    let config = Config { ping_interval: Duration::from_secs(7), ..Config::default() };
+    let (mut world, _, client) = World::pair(1, Conditions::PERFECT, &config);
     // Long enough for the first guesses to be forgotten: the answering time is at its floor of 30 ms.
     world.run_for(60 * SECOND);
     world.stations[0].asleep = true;

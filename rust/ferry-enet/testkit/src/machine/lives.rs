@@ -133,7 +133,8 @@ impl Life {
 
     /// Whether both ends think so.
     fn stands(&self, sites: &[Site]) -> bool {
-        let ends = self.each(sites).filter(|(site, peer)| site.host.state(*peer) == Some(PeerState::Connected));
+        let ends =
+            self.each(sites).filter(|(site, peer)| site.host.state(*peer) == Some(PeerState::Connected));
         ends.count() == 2
     }
 

@@ -59,6 +59,7 @@ struct Machine {
     chance: Random,
     hostile: bool,
     checksum: bool,
+    buffer: Box<[u8]>,
 }
 
 /// Lives the life that `data` tells. Panics if something is wrong with it.
@@ -79,7 +80,7 @@ pub fn run(data: &[u8]) {
 impl Machine {
     fn new(choices: &mut Choices<'_>) -> Self {
         let kind = choices.byte();
-        let (hostile, checksum, coder) = (kind & 1 != 0, kind & 2 != 0, kind & 4 != 0);
+        let (hostile, checksum, shorten) = (kind & 1 != 0, kind & 2 != 0, kind & 4 != 0);
         let count = if kind & 8 != 0 || hostile { 3 } else { 2 };
         let loss = choices.pick(&[0, 0, 5, 40, 100]);
         let now = Timestamp::from_micros(u64::from(choices.byte()) * 500_000);
@@ -92,7 +93,7 @@ impl Machine {
             checksum,
             ..Config::default()
         };
-        let sites = (0..count).map(|number| Site::new(number, &common, coder, choices)).collect();
+        let sites = (0..count).map(|number| Site::new(number, &common, shorten, choices)).collect();
         let mut machine = Self {
             now,
             sites,
@@ -102,6 +103,7 @@ impl Machine {
             chance: Random::new(u64::from(loss)),
             hostile,
             checksum,
+            buffer: Box::new([0; 4096]),
         };
         // Most lives begin with a connection, so that not every input has to find out how to make one.
         if kind >> 4 & 3 != 3 {
@@ -117,9 +119,9 @@ impl Machine {
         if site.asleep {
             return;
         }
-        for (to, bytes) in crate::forger::drain(&mut site.host, self.now) {
-            let arrives = self.now + LATENCY;
-            self.under_way.push(Flight { arrives, from: site.place, to, bytes });
+        while let Some(transmit) = site.host.poll_transmit(self.now, &mut self.buffer) {
+            let (arrives, bytes) = (self.now + LATENCY, self.buffer[..transmit.len].to_vec());
+            self.under_way.push(Flight { arrives, from: site.place, to: transmit.to, bytes });
         }
         let surplus = self.under_way.len().saturating_sub(MOST_UNDER_WAY);
         self.under_way.drain(..surplus);
@@ -165,10 +167,7 @@ impl Machine {
 
     fn step(&mut self) {
         let now = self.now;
-        let (arrived, under_way) =
-            std::mem::take(&mut self.under_way).into_iter().partition(|flight| flight.arrives <= now);
-        self.under_way = under_way;
-        let arrived: Vec<Flight> = arrived;
+        let arrived: Vec<Flight> = self.under_way.extract_if(.., |flight| flight.arrives <= now).collect();
         for flight in arrived {
             if self.chance.below(256) >= u64::from(self.loss) {
                 self.arrive(&flight);

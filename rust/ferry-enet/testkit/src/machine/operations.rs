@@ -20,8 +20,7 @@ const MODES: [Mode; 5] = [
 const LENGTHS: [usize; 16] =
     [9, 10, 50, 9, 200, 530, 544, 548, 549, 800, 1360, 1364, 1368, 3000, 10_000, 40_000];
 /// Milliseconds.
-const SPANS: [u64; 16] =
-    [1, 5, 10, 30, 1, 10, 20, 100, 300, 500, 50, 1000, 2000, 5000, 10_000, 40_000];
+const SPANS: [u64; 16] = [1, 5, 10, 30, 1, 10, 20, 100, 300, 500, 50, 1000, 2000, 5000, 10_000, 40_000];
 const LATEST_US: u64 = 1 << 60;
 
 impl Machine {
@@ -88,7 +87,12 @@ impl Machine {
                 return;
             }
             let payload = ledger.as_ref().map_or_else(Bytes::new, |ledger| ledger.write(channel, mode, len));
-            let owed = reliably(site.host.peer_stats(peer).map_or(0, |figures| figures.mtu), self.checksum, mode, len);
+            let owed = reliably(
+                site.host.peer_stats(peer).map_or(0, |figures| figures.mtu),
+                self.checksum,
+                mode,
+                len,
+            );
             if site.host.send(peer, channel, mode, payload).is_ok()
                 && let Some(ledger) = ledger
             {
@@ -199,9 +203,9 @@ impl Machine {
             _ => Raw::to_nobody(),
         };
         let raw = command(header, choices);
-        let mut wrapping = Wrapping { checksum: self.checksum.then(|| u32::from(choices.byte())), coder: None };
-        let flight =
-            Flight { arrives: self.now + LATENCY, from, to, bytes: raw.wrapped(&mut wrapping) };
+        let mut wrapping =
+            Wrapping { checksum: self.checksum.then(|| u32::from(choices.byte())), coder: None };
+        let flight = Flight { arrives: self.now + LATENCY, from, to, bytes: raw.wrapped(&mut wrapping) };
         if shape & 8 == 0 {
             self.arrive(&flight);
         } else {

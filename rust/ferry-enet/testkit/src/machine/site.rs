@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ferry_enet::compress::RangeCoder;
 use ferry_enet::{Config, Event, Host, HostStats, PeerId, PeerState, PeerStats, Timeouts, Timestamp};
 
 use super::lives::Lives;
 use crate::choices::Choices;
+use crate::coder::Shortener;
 use crate::forger::counting_host;
 use crate::limits::{most_incomplete, most_undelivered};
 use crate::world::Place;
@@ -59,10 +59,10 @@ fn vary(common: &Config, choices: &mut Choices<'_>) -> Config {
 }
 
 impl Site {
-    pub(super) fn new(number: u16, common: &Config, coder: bool, choices: &mut Choices<'_>) -> Self {
+    pub(super) fn new(number: u16, common: &Config, shorten: bool, choices: &mut Choices<'_>) -> Self {
         let mut host = counting_host(vary(common, choices));
-        if coder {
-            host.set_compressor(Some(Box::new(RangeCoder::new())));
+        if shorten {
+            host.set_compressor(Some(Box::new(Shortener)));
         }
         Self {
             place: Place::of(number),
@@ -97,10 +97,9 @@ impl Site {
 
     pub(super) fn disconnect_later(&mut self, peer: PeerId, data: u32) {
         self.host.disconnect_later(peer, data).expect("it is there");
-        match self.host.state(peer) {
-            None => _ = self.known.remove(&peer),
-            // Packets that came before still come out, and so does the news that it stood.
-            Some(_) => {}
+        // If it is still there, packets that came before still come out, and so does the news that it stood.
+        if self.host.state(peer).is_none() {
+            self.known.remove(&peer);
         }
     }
 
