@@ -3,7 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use ferry_enet::{Config, Event, Mode};
+use ferry_enet::{Config, Event, Mode, PeerState};
 use ferry_enet_testkit::limits::most_incomplete;
 use ferry_enet_testkit::raw::{Raw, RawFragment};
 
@@ -430,4 +430,26 @@ fn unreliable_packets_that_were_begun_make_room_for_later_ones() {
     let received = scene.honest_exchange().unwrap();
     assert_eq!(received.len(), 1, "the packet that came whole");
     assert_eq!(scene.figures().incomplete_bytes, 0);
+}
+
+#[test]
+fn a_reliable_packet_that_is_too_long_ends_its_connection_and_an_unreliable_one_is_dropped() {
+    // Story: its pieces were refused and came again for ever, and nothing behind them was ever delivered.
+    for kind in KINDS {
+        let mut scene = Scene::new(State::Connected, &small());
+        let total_len = scene.victim.config().max_packet_size as u32 + 1;
+        let (count, payload) = (total_len.div_ceil(1000), &[1; 1000]);
+        let fragment = RawFragment { start_seq: 1, count, number: 0, total_len, offset: 0, payload };
+        let raw = piece(scene.forger.header(), kind, 0, fragment);
+        scene.say(raw.clone());
+        scene.say(raw);
+        let state = scene.peer.and_then(|peer| scene.victim.state(peer));
+        let expected = match kind {
+            Kind::Reliable => PeerState::Disconnecting,
+            Kind::Unreliable => PeerState::Connected,
+        };
+        assert_eq!(state, Some(expected), "{kind:?}");
+        assert_eq!(scene.honest_exchange().unwrap(), []);
+        scene.quiet_in_the_end().unwrap();
+    }
 }

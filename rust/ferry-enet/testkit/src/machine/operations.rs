@@ -17,8 +17,7 @@ const MODES: [Mode; 5] = [
     Mode::UnreliableUnlessLarge,
     Mode::UnsequencedUnlessLarge,
 ];
-const LENGTHS: [usize; 16] =
-    [9, 10, 50, 9, 200, 530, 544, 548, 549, 800, 1360, 1364, 1368, 3000, 10_000, 40_000];
+const LENGTHS: [usize; 16] = [9, 10, 50, 9, 20, 200, 530, 544, 548, 549, 1360, 1364, 1368, 30, 3000, 10_000];
 /// Milliseconds.
 const SPANS: [u64; 16] = [1, 5, 10, 30, 1, 10, 20, 100, 300, 500, 50, 1000, 2000, 5000, 10_000, 40_000];
 const LATEST_US: u64 = 1 << 60;
