@@ -71,6 +71,10 @@ pub fn run(data: &[u8]) {
         }
         keep_limits(&host, &config, peer);
         now = now + Duration::from_millis(u64::from(shape >> 5) * 300);
+        if kind & 0x80 != 0 && shape & 0x20 != 0 {
+            // A clock that runs backwards counts as one that stands.
+            now = Timestamp::from_micros(now.as_micros().saturating_sub(2_000_000));
+        }
         if shape & 0x80 != 0 {
             host.handle_timeout(now);
             drain(&mut host, now);

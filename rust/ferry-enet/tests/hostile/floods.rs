@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ferry_enet::compress::{Compressor, RangeCoder};
-use ferry_enet::{Config, DisconnectReason, Event, Mode, Timestamp};
+use ferry_enet::{Config, DisconnectReason, Event, Mode, ThrottleConfig, Timeouts, Timestamp};
 use ferry_enet_testkit::forger::{Forger, counting_host, drain};
 use ferry_enet_testkit::link::Conditions;
 use ferry_enet_testkit::parcel::Ledger;
@@ -13,7 +13,7 @@ use ferry_enet_testkit::raw::{CONTROL, Raw};
 use ferry_enet_testkit::world::{Place, World};
 
 use crate::malformed_fragments::allocated;
-use crate::scene::{FORGER, Scene, State, VICTIM, exchange, small};
+use crate::scene::{FORGER, Scene, State, VICTIM, exchange, report, small};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -368,39 +368,60 @@ fn compressed_bombs_are_malformed_and_quickly_done_with() {
     assert_eq!(scene.honest_exchange().unwrap(), []);
 }
 
+/// Whether all of a burst of packets arrives in order, within some minutes, where the receiver's room is as small as it may be.
+fn burst_arrives(seed: u64, largest: usize, lengths: &[usize], channels: u8) -> Result<(), String> {
+    let config = Config {
+        max_packet_size: largest,
+        max_incoming_incomplete: largest + 256 * 1024,
+        max_outgoing_reliable: 64 << 20,
+        max_outgoing_unreliable: 64 << 20,
+        ..Config::default()
+    };
+    let mut random = Random::new(seed);
+    let loss_per_mille = random.pick(&[20, 20, 100, 200]);
+    let conditions = Conditions { loss_per_mille, delay_us: 200, ..Conditions::PERFECT };
+    let mut world = World::new(seed, conditions);
+    world.add(config.clone());
+    world.add(config);
+    let client = world.connect(1, 0, channels, 0);
+    world.run_until(60 * SECOND, |world| world.stations.iter().all(|station| station.events.len() == 1));
+    world.take_events(0);
+    let mut ledger = Ledger::default();
+    for _ in 0..8_000_000 / lengths.iter().sum::<usize>() * lengths.len() {
+        let (channel, len) = (random.below(u64::from(channels)) as u8, random.pick(lengths));
+        let mode = if random.chance(100) { Mode::Unreliable } else { Mode::Reliable };
+        let payload = ledger.write(channel, mode, len);
+        world.stations[1].host.send(client, channel, mode, payload).expect("room");
+        ledger.sent(channel, mode == Mode::Reliable);
+    }
+    for _ in 0..600 {
+        world.run_for(SECOND);
+        for event in world.take_events(0) {
+            let Event::Received { channel, mode, payload, .. } = event else {
+                return Err(format!("{event:?}"));
+            };
+            ledger.arrived(channel, mode, &payload)?;
+        }
+        if ledger.complete() {
+            return Ok(());
+        }
+    }
+    Err("not everything has arrived".into())
+}
+
 #[test]
 fn a_lost_piece_of_an_honest_packet_comes_through_however_much_waits_behind_it() {
     // Story: pieces of the next packet in order needed room in the budget that what waited behind them had filled.
-    let config = Config {
-        max_packet_size: 100_000,
-        max_incoming_incomplete: 100_000 + 256 * 1024,
-        max_outgoing_reliable: 64 << 20,
-        ..Config::default()
-    };
-    for seed in 0..6 {
-        let conditions = Conditions { loss_per_mille: 20, delay_us: 200, ..Conditions::PERFECT };
-        let (mut world, _, client) = World::pair(seed, conditions, &config);
-        let mut ledger = Ledger::default();
-        for number in 0..80 {
-            let channel = number % 2;
-            let payload = ledger.write(channel, Mode::Reliable, 100_000);
-            world.stations[1].host.send(client, channel, Mode::Reliable, payload).unwrap();
-            ledger.sent(channel, true);
-        }
-        for _ in 0..60 {
-            world.run_for(SECOND);
-            for event in world.take_events(0) {
-                let Event::Received { channel, mode, payload, .. } = event else {
-                    panic!("seed {seed}: {event:?}")
-                };
-                ledger.arrived(channel, mode, &payload).unwrap();
-            }
-            if ledger.complete() {
-                break;
-            }
-        }
-        assert!(ledger.complete(), "seed {seed}");
-    }
+    let seeds = std::env::var("FERRY_SEEDS").map_or(4, |seeds| seeds.parse().expect("a number"));
+    let kinds: [(usize, &[usize], u8); 4] = [
+        (100_000, &[100_000], 2),
+        (100_000, &[100_000, 70_000, 1000, 3000], 6),
+        (400_000, &[400_000, 300_000, 70_000, 9, 3000], 12),
+        (20_000, &[20_000, 2000], 255),
+    ];
+    let cases = (0..seeds)
+        .flat_map(|seed| kinds.map(|(largest, lengths, channels)| (seed, largest, lengths, channels)));
+    report(cases, |&(seed, largest, lengths, channels)| burst_arrives(seed, largest, lengths, channels));
 }
 
 #[test]
@@ -461,4 +482,41 @@ fn a_host_that_waits_for_no_handshake_lets_nobody_in_and_keeps_nothing() {
         scene.now = scene.now + MILLISECOND;
     }
     assert_eq!(host.poll_timeout(), None);
+}
+
+#[test]
+fn everything_at_its_largest_overflows_nowhere() {
+    let largest = Config {
+        max_peers: 4095,
+        max_half_open: usize::MAX,
+        max_half_open_per_host: usize::MAX,
+        max_peers_per_host: usize::MAX,
+        half_open_timeout: Duration::MAX,
+        refusal_when_full: Some(u32::MAX),
+        incoming_bandwidth: u32::MAX,
+        outgoing_bandwidth: u32::MAX,
+        mtu: 4096,
+        max_packet_size: u32::MAX as usize,
+        max_outgoing_reliable: usize::MAX,
+        max_outgoing_unreliable: usize::MAX,
+        max_incoming: usize::MAX,
+        max_incoming_incomplete: usize::MAX,
+        timeouts: Timeouts { limit: u32::MAX, minimum: Duration::MAX, maximum: Duration::MAX },
+        ping_interval: Duration::MAX,
+        throttle: ThrottleConfig { interval: Duration::MAX, acceleration: u32::MAX, deceleration: u32::MAX },
+        ..Config::default()
+    };
+    let (mut world, server, client) = World::pair(1, Conditions::BAD, &largest);
+    for mode in [Mode::Reliable, Mode::Unreliable, Mode::Unsequenced] {
+        world.stations[1].host.send(client, 0, mode, Bytes::from(vec![1; 100_000])).unwrap();
+    }
+    world.run_for(60 * SECOND);
+    assert!(world.stations[0].received().iter().any(|payload| payload.len() == 100_000));
+    for id in 0..10_000 {
+        world.inject(Place { host: 77, port: id as u16 }, 0, &Raw::to_nobody().connect(0, 255, id, 0).bytes);
+    }
+    assert!(world.stations[0].host.stats().half_open < 4095);
+    world.stations[0].host.disconnect_later(server, 0).unwrap();
+    world.run_for(600 * SECOND);
+    assert_eq!(world.stations[0].host.stats().peers, 0);
 }

@@ -227,3 +227,28 @@ fn a_command_that_wants_an_answer_without_a_sent_time_gets_none() {
     scene.say(header.ping(2));
     assert_eq!(scene.answers(), []);
 }
+
+#[test]
+fn datagrams_of_any_length_are_taken_or_dropped_whole() {
+    let config = Config::default();
+    let lengths = [0, 1, 2, 3, 4, 5, 575, 576, 577, 4095, 4096, 4097, 32_768, 65_497, 65_507, 65_535, 70_000];
+    report(lengths, |&len| {
+        let mut scene = Scene::new(State::Connected, &config);
+        let payload = vec![b'x'; len.min(65_535)];
+        for seq in 1..4 {
+            // What stands behind the longest payload there can be is no command.
+            let mut raw = scene.forger.header().reliable(0, seq, &payload);
+            raw.bytes.resize(raw.bytes.len() + len - payload.len(), 0);
+            scene.say(raw);
+        }
+        let received = scene.honest_exchange()?;
+        let right = |event: &Event| matches!(event, Event::Received { payload: got, .. } if *got == payload);
+        if received.len() != 3 || !received.iter().all(right) {
+            return Err(format!("{} events", received.len()));
+        }
+        let zeros = vec![0; len];
+        scene.victim.handle_input(scene.now, scene.forger.place, &zeros);
+        scene.honest_exchange()?;
+        scene.quiet_in_the_end()
+    });
+}
