@@ -124,6 +124,7 @@ impl IncomingChannel {
             }
             self.advance(index);
             inbox.deliver_copy(Mode::Reliable, payload);
+            inbox.budget.moved_on(inbox.channel);
             self.release(inbox);
         } else {
             let cost = payload.len() + HELD_OVERHEAD;
@@ -189,7 +190,7 @@ impl IncomingChannel {
                 return Fate::Repeated;
             }
             let cost = payload.len() + HELD_OVERHEAD;
-            if !inbox.budget.fits(cost) {
+            if !inbox.budget.fits_unreliable(cost) {
                 return Fate::NoRoom;
             }
             inbox.budget.hold(cost);
@@ -217,7 +218,7 @@ impl IncomingChannel {
         };
         self.give_up_older((index, seq), fragment, inbox);
         let fate = insert_piece(&mut self.unreliable, (index, seq), fragment, inbox, |inbox, cost| {
-            inbox.budget.fits(cost)
+            inbox.budget.fits_unreliable(cost)
         });
         if fate == Fate::Taken && index == self.delivered && self.unreliable[&(index, seq)].complete() {
             if let Some(held) = self.unreliable.remove(&(index, seq)) {
@@ -233,7 +234,7 @@ impl IncomingChannel {
     /// would be their end anyway.
     fn give_up_older(&mut self, key: (Index, u16), fragment: &Fragment<'_>, inbox: &mut Inbox<'_>) {
         let cost = assembly::cost(fragment) + HELD_OVERHEAD;
-        while !inbox.budget.fits(cost) && !self.unreliable.contains_key(&key) {
+        while !inbox.budget.fits_unreliable(cost) && !self.unreliable.contains_key(&key) {
             let Some(entry) = self.unreliable.first_entry() else { return };
             if *entry.key() > key || entry.get().complete() {
                 return;

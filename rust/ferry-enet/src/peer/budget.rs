@@ -57,8 +57,14 @@ impl Budget {
     }
 
     /// Whether there is room for something of this cost to wait.
-    pub(crate) fn fits(&self, cost: usize) -> bool {
+    fn fits(&self, cost: usize) -> bool {
         self.held + cost <= self.maximum_held
+    }
+
+    /// Whether there is room for something unreliable to wait: it may not take more than half, or it could keep out
+    /// reliable packets for long.
+    pub(crate) fn fits_unreliable(&self, cost: usize) -> bool {
+        self.held + cost <= self.maximum_held / 2
     }
 
     /// Whether something reliable of `channel`, of `len` bytes and this cost, may wait; `next` if it is what the channel
@@ -79,7 +85,7 @@ impl Budget {
         false
     }
 
-    /// What was held of `channel` has moved on: its next packet is whole.
+    /// The order of `channel` has moved on: its next packet was delivered.
     pub(crate) fn moved_on(&mut self, channel: u8) {
         for waiting in [&mut self.reserve, &mut self.starving] {
             if *waiting == Some(channel) {
