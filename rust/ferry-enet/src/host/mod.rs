@@ -282,7 +282,8 @@ impl<A: Address> Host<A> {
         self.act(peer, |target| target.timeouts = timeouts)
     }
 
-    /// Sets how the throttle reacts, at both ends.
+    /// Sets how the throttle reacts, at both ends; at this end only if the other one has left the last sixteen commands
+    /// of this sort unanswered.
     ///
     /// # Errors
     ///

@@ -21,6 +21,8 @@ use crate::wire::{
 /// The most pieces that a reliable packet can be in. The receiver delivers none before all are there, and takes no
 /// number past its open windows, the first of which may be as good as over.
 const MAXIMUM_RELIABLE_FRAGMENTS: u32 = (OPEN_RELIABLE_WINDOWS - 1) << RELIABLE_WINDOW_BITS;
+/// Pings and the like that a peer leaves unacknowledged, out of malice perhaps, are not sent more of than this.
+const MAXIMUM_CONTROL_COMMANDS: usize = 16;
 
 /// A packet to be sent, in the memory that it comes in.
 pub(crate) enum Packet<'a> {
@@ -290,9 +292,6 @@ fn fragment_count(len: usize, piece_len: usize, maximum: u32) -> Result<u32, Sen
     let count = u32::try_from(len.div_ceil(piece_len)).unwrap_or(u32::MAX);
     if count > maximum { Err(SendError::TooLarge) } else { Ok(count) }
 }
-
-/// Pings and the like that a peer leaves unacknowledged, out of malice perhaps, are not sent more of than this.
-const MAXIMUM_CONTROL_COMMANDS: usize = 16;
 
 /// What a reliable command is on the wire.
 #[inline]

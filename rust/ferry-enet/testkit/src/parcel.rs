@@ -24,7 +24,8 @@ pub struct Label {
     pub number: u32,
 }
 
-const MODES: [Mode; 5] = [
+/// Every way to send.
+pub const MODES: [Mode; 5] = [
     Mode::Reliable,
     Mode::Unreliable,
     Mode::Unsequenced,

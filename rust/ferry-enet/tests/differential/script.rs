@@ -2,6 +2,7 @@
 
 use ferry_enet::Mode;
 use ferry_enet_testkit::link::Conditions;
+use ferry_enet_testkit::parcel::MODES;
 use ferry_enet_testkit::random::Random;
 
 use crate::endpoint::{How, Settings};
@@ -78,13 +79,6 @@ impl std::fmt::Display for Script {
     }
 }
 
-const MODES: [Mode; 5] = [
-    Mode::Reliable,
-    Mode::Unreliable,
-    Mode::Unsequenced,
-    Mode::UnreliableUnlessLarge,
-    Mode::UnsequencedUnlessLarge,
-];
 /// What a calm script sends at once, in bytes: well below the window.
 const CALM_BURST: usize = 20_000;
 /// How far apart its bursts are.

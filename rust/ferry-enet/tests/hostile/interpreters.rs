@@ -7,6 +7,12 @@ use ferry_enet_testkit::{coder, machine, parser};
 
 /// Runs one seed instead of all if it is set; any seed may be given.
 const ONE_SEED: &str = "FERRY_SEED";
+/// Runs so many seeds if it is set.
+const SEEDS: &str = "FERRY_SEEDS";
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|value| value.parse().expect("a number"))
+}
 
 fn input(seed: u64, most: u64) -> Vec<u8> {
     let mut random = Random::new(seed);
@@ -17,8 +23,7 @@ fn input(seed: u64, most: u64) -> Vec<u8> {
 
 /// Runs the interpreter on the input of each seed, and tells of all seeds that fail.
 fn run_seeds(test: &str, interpret: fn(&[u8]), seeds: u64, most: u64) {
-    let one = std::env::var(ONE_SEED).ok().map(|seed| seed.parse().expect("a seed is a number"));
-    let seeds = one.map_or(0..seeds, |seed: u64| seed..seed + 1);
+    let seeds = number(ONE_SEED).map_or(0..number(SEEDS).unwrap_or(seeds), |seed| seed..seed + 1);
     let failed: Vec<u64> =
         seeds.filter(|&seed| catch_unwind(|| interpret(&input(seed, most))).is_err()).collect();
     let Some(first) = failed.first() else { return };

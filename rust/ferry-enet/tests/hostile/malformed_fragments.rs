@@ -309,7 +309,7 @@ fn begun_packets_on_all_channels_stay_within_the_limit_and_cost_what_is_counted(
         let taken = allocated() - before;
         let figures = scene.figures();
         let limit = config.max_incoming_incomplete;
-        if figures.incomplete_bytes > most_incomplete(&config) || figures.incomplete_bytes < limit / 2 {
+        if figures.incomplete_bytes > most_incomplete(&config) || figures.incomplete_bytes < limit / 3 {
             return Err(format!("{} bytes are held of {limit}", figures.incomplete_bytes));
         }
         if taken > (figures.incomplete_bytes as isize) * SLACK {

@@ -6,18 +6,11 @@ use bytes::Bytes;
 use ferry_enet::compress::RangeCoder;
 use ferry_enet::{Config, Event, Mode, PeerId, SendError};
 use ferry_enet_testkit::link::Conditions;
-use ferry_enet_testkit::parcel::Ledger;
+use ferry_enet_testkit::parcel::{Ledger, MODES};
 use ferry_enet_testkit::random::Random;
 use ferry_enet_testkit::world::World;
 
 const SECOND: Duration = Duration::from_secs(1);
-const MODES: [Mode; 5] = [
-    Mode::Reliable,
-    Mode::Unreliable,
-    Mode::Unsequenced,
-    Mode::UnreliableUnlessLarge,
-    Mode::UnsequencedUnlessLarge,
-];
 /// What fits into a datagram of 1392 bytes beside a fragment's command, and so what is not cut up.
 const LARGEST_WHOLE: usize = 1392 - 4 - 24;
 

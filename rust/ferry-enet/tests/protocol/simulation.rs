@@ -12,19 +12,12 @@ use std::time::{Duration, Instant};
 use ferry_enet::compress::RangeCoder;
 use ferry_enet::{Config, Event, Mode, PeerId, PeerState, Timeouts};
 use ferry_enet_testkit::link::Conditions;
-use ferry_enet_testkit::parcel::Ledger;
+use ferry_enet_testkit::parcel::{Ledger, MODES};
 use ferry_enet_testkit::random::Random;
 use ferry_enet_testkit::world::World;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MATCHES: u64 = 300;
-const MODES: [Mode; 5] = [
-    Mode::Reliable,
-    Mode::Unreliable,
-    Mode::Unsequenced,
-    Mode::UnreliableUnlessLarge,
-    Mode::UnsequencedUnlessLarge,
-];
 
 /// One end of a connection.
 type End = (usize, PeerId);
