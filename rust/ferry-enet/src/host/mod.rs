@@ -63,6 +63,10 @@ pub struct Host<A: Address> {
     stats: HostStats,
 }
 
+/// A driver may run a host on a thread of its own.
+const fn assert_send<T: Send>() {}
+const _: () = assert_send::<Host<std::net::SocketAddr>>();
+
 /// Where a connection stands, as [`Host::state`] tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PeerState {

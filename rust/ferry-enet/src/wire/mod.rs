@@ -29,7 +29,7 @@
 //! Channel 0xFF carries the connection's own business, numbered apart from the game's channels.
 //!
 //! This module only reads and writes: what a command may do is decided by its readers. A reader never trusts a
-//! length, an id or a flag. Tests: inline, and `tests/protocol/malformed_*.rs`.
+//! length, an id or a flag. Tests: inline, and `tests/hostile/`.
 
 mod command;
 mod header;

@@ -6,10 +6,10 @@
 //! each other is left alone, and every promise still holds for it.
 //!
 //! After each operation and at the end the run panics if
-//! * a figure contradicts what the host says otherwise, passes a setting, or runs backwards ([`site`]);
-//! * an event speaks of a connection that nobody was told of, or of one that has ended ([`site`]);
-//! * a packet came that was not sent, came twice, late, or out of order ([`lives`]);
-//! * a reliable packet has not arrived once the network is well for some time ([`lives`]);
+//! * a figure contradicts what the host says otherwise, passes a setting, or runs backwards (`site.rs`);
+//! * an event speaks of a connection that nobody was told of, or of one that has ended (`site.rs`);
+//! * a packet came that was not sent, came twice, late, or out of order (`lives.rs`);
+//! * a reliable packet has not arrived once the network is well for some time (`lives.rs`);
 //! * a host is not quiet some minutes after every connection was ended.
 
 mod lives;

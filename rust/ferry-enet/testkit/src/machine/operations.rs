@@ -49,6 +49,7 @@ impl Machine {
             }
             46..=49 if self.hostile => self.change(choices),
             50..=56 if self.hostile => self.forge(choices),
+            46..=56 => self.send(number, choices),
             _ => {
                 let span = Duration::from_millis(choices.pick(&SPANS));
                 self.pass(span, |_| false);

@@ -31,6 +31,8 @@ pub(super) struct Site {
     /// Fetches its events while time passes.
     pub(super) attentive: bool,
     known: BTreeMap<PeerId, Standing>,
+    /// Has told of something since its peers were last compared with those it has told of.
+    told: bool,
     figures: BTreeMap<PeerId, PeerStats>,
     stats: HostStats,
 }
@@ -70,6 +72,7 @@ impl Site {
             asleep: false,
             attentive: true,
             known: BTreeMap::new(),
+            told: true,
             figures: BTreeMap::new(),
             stats: HostStats::default(),
         }
@@ -116,9 +119,12 @@ impl Site {
     /// Fetches one event, and holds it against what is known. False if there was none.
     pub(super) fn fetch(&mut self, now: Timestamp, lives: &mut Lives) -> bool {
         let Some(event) = self.host.poll_event() else {
-            self.check_peers();
+            if std::mem::take(&mut self.told) {
+                self.check_peers();
+            }
             return false;
         };
+        self.told = true;
         let peer = event.peer();
         let before = self.known.get(&peer).copied();
         let allowed = match (&event, before) {
