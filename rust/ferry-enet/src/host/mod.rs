@@ -35,9 +35,9 @@ use crate::config::{Config, ConfigError, ThrottleConfig, Timeouts};
 use crate::error::{ConnectError, SendError, UnknownPeer};
 use crate::event::{DisconnectReason, Event, Mode, PeerId};
 use crate::event_queue::EventQueue;
-use crate::peer::{Limits, Packet, Peer, Stage, State};
+use crate::peer::{Limits, Packet, Peer, Stage, State, ping_interval_us};
 use crate::stats::{HostStats, PeerStats};
-use crate::time::{Timestamp, duration_micros};
+use crate::time::Timestamp;
 use crate::timer_queue::TimerQueue;
 use crate::wire::{MAXIMUM_CHANNELS, MAXIMUM_MTU};
 
@@ -267,14 +267,15 @@ impl<A: Address> Host<A> {
         self.act(peer, Peer::ping)
     }
 
-    /// Sets how long the connection may be silent before it is pinged. Zero means the host's setting.
+    /// Sets how long the connection may be silent before it is pinged. Zero means the host's setting, and
+    /// the least is a millisecond.
     ///
     /// # Errors
     ///
     /// If the connection has ended.
     pub fn set_ping_interval(&mut self, peer: PeerId, interval: Duration) -> Result<(), UnknownPeer> {
         let interval = if interval.is_zero() { self.config.ping_interval } else { interval };
-        self.act(peer, |target| target.ping_interval_us = duration_micros(interval))
+        self.act(peer, |target| target.ping_interval_us = ping_interval_us(interval))
     }
 
     /// Sets when the other end counts as dead.

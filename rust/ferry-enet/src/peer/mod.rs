@@ -23,6 +23,7 @@ mod transmit;
 mod unreliable;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::channel::Channels;
 use crate::channel::outgoing::{Index, ReliableBody, ReliableLine};
@@ -43,6 +44,9 @@ pub(crate) use receive::Surroundings;
 pub(crate) use send::{Limits, Packet};
 pub(crate) use transmit::Filled;
 use unreliable::UnreliableQueue;
+
+/// Shorter intervals count as this.
+const SHORTEST_PING_INTERVAL_US: u64 = 1000;
 
 /// Where a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,7 +194,7 @@ impl Peer {
             outgoing_data_total: 0,
             throttle: Throttle::new(config.throttle.into()),
             timeouts: config.timeouts,
-            ping_interval_us: duration_micros(config.ping_interval),
+            ping_interval_us: ping_interval_us(config.ping_interval),
             goodbye: None,
             budget: Budget::new(config.max_incoming, config.max_incoming_incomplete, config.max_packet_size),
             acknowledgements: VecDeque::new(),
@@ -287,7 +291,7 @@ impl Peer {
 
     pub(crate) fn stats(&self) -> PeerStats {
         let precise = self.rtt.precise();
-        let duration = std::time::Duration::from_micros;
+        let duration = Duration::from_micros;
         PeerStats {
             round_trip_time_ms: self.rtt.mean_ms,
             round_trip_time_variance_ms: self.rtt.variance_ms,
@@ -334,6 +338,11 @@ impl Peer {
             self.queue_control(ReliableBody::ThrottleConfigure(parameters));
         }
     }
+}
+
+/// A ping interval that leaves time for answers.
+pub(crate) fn ping_interval_us(interval: Duration) -> u64 {
+    duration_micros(interval).max(SHORTEST_PING_INTERVAL_US)
 }
 
 /// How many bytes of reliable data may be under way between an end that sends and one that takes so much a second.

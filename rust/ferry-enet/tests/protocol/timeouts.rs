@@ -199,3 +199,13 @@ fn time_that_stands_still_or_runs_backwards_does_no_harm() {
     world.run_for(10 * SECOND);
     assert_eq!(world.stations[0].received(), [b"x"]);
 }
+
+#[test]
+fn the_shortest_ping_interval_is_a_millisecond() {
+    let config = Config { ping_interval: Duration::from_nanos(1), ..Config::default() };
+    let (mut world, server, _) = World::pair(1, Conditions::PERFECT, &config);
+    world.stations[0].host.set_ping_interval(server, Duration::from_nanos(1)).unwrap();
+    let before = world.link.sent;
+    world.run_for(SECOND);
+    assert!(world.link.sent - before < 5000);
+}
