@@ -125,6 +125,7 @@ impl IncomingChannel {
             self.advance(index);
             inbox.deliver_copy(Mode::Reliable, payload);
             inbox.budget.moved_on(inbox.channel);
+            self.release_unreliable(inbox);
             self.release(inbox);
         } else {
             let cost = payload.len() + HELD_OVERHEAD;
@@ -269,13 +270,9 @@ impl IncomingChannel {
         }
     }
 
-    /// Delivers what has become next in order.
+    /// Delivers the reliable packets that have become next in order, and what waited for them.
     fn release(&mut self, inbox: &mut Inbox<'_>) {
-        loop {
-            if !self.unreliable.is_empty() {
-                self.release_unreliable(inbox);
-            }
-            let Some(entry) = self.reliable.first_entry() else { return };
+        while let Some(entry) = self.reliable.first_entry() {
             let index = *entry.key();
             if index > self.delivered + 1 || index == self.delivered + 1 && !entry.get().complete() {
                 return;
@@ -293,22 +290,36 @@ impl IncomingChannel {
             inbox.budget.moved_on(inbox.channel);
             self.advance(index + used - 1);
             inbox.deliver(Mode::Reliable, held.into_packet());
+            self.release_unreliable(inbox);
         }
     }
 
-    /// Delivers the complete unreliable packets that were waiting for the reliable one just delivered.
+    /// Delivers the complete unreliable packets that were waiting for the reliable one just delivered, and drops what is
+    /// left of earlier ones. Those that wait for later ones are not looked at: however many are piled up, they cost the
+    /// packets in between nothing.
     fn release_unreliable(&mut self, inbox: &mut Inbox<'_>) {
-        let later = self.unreliable.split_off(&(self.delivered + 1, 0));
-        for ((index, seq), held) in std::mem::replace(&mut self.unreliable, later) {
+        let mut incomplete = Vec::new();
+        while let Some(entry) = self.unreliable.first_entry() {
+            let (index, seq) = *entry.key();
+            if index > self.delivered {
+                break;
+            }
+            let held = entry.remove();
             if index == self.delivered && !held.complete() {
-                self.unreliable.insert((index, seq), held);
+                incomplete.push((seq, held));
                 continue;
             }
             inbox.budget.release(held.cost);
             if index == self.delivered {
                 inbox.deliver(Mode::Unreliable, held.into_packet());
-                self.pass_unreliable(seq, inbox);
+                self.unreliable_delivered = seq;
+                for (_, older) in incomplete.drain(..) {
+                    inbox.budget.release(older.cost);
+                }
             }
+        }
+        for (seq, held) in incomplete {
+            self.unreliable.insert((self.delivered, seq), held);
         }
     }
 }

@@ -8,9 +8,10 @@
 //! seconds later. The other end counts as dead when it gave *no sign of life at all* for as long as `limit` doublings
 //! would have taken, within `minimum` and `maximum`. What it acknowledges is a sign of life, and as long as the game
 //! wants the connection, so is what it wants acknowledged: its pings come even when it has no room for our packets. (If
-//! only its datagrams arrive and not ours, it will give us up, and fall silent.) (The C library asks of each command by itself: on a line that loses
-//! a third, it gives up a peer that answers all the time, because one command was lost six times in a row; and it
-//! notices only when a doubled time is over.)
+//! only its datagrams arrive and not ours, it will give us up, and fall silent.)
+//!
+//! The C library asks of each command by itself: on a line that loses a third, it gives up a peer that answers all the
+//! time, because one command was lost six times in a row; and it notices only when a doubled time is over.
 
 use super::{Peer, QueuedReliable, Stage, State};
 use crate::channel::outgoing::Reliable;

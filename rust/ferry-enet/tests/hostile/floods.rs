@@ -9,7 +9,7 @@ use ferry_enet_testkit::forger::{Forger, counting_host, drain};
 use ferry_enet_testkit::link::Conditions;
 use ferry_enet_testkit::parcel::Ledger;
 use ferry_enet_testkit::random::Random;
-use ferry_enet_testkit::raw::{CONTROL, Raw};
+use ferry_enet_testkit::raw::{CONTROL, Raw, RawFragment};
 use ferry_enet_testkit::world::{Place, World};
 
 use crate::malformed_fragments::allocated;
@@ -519,4 +519,36 @@ fn everything_at_its_largest_overflows_nowhere() {
     world.stations[0].host.disconnect_later(server, 0).unwrap();
     world.run_for(600 * SECOND);
     assert_eq!(world.stations[0].host.stats().peers, 0);
+}
+
+/// How long a thousand pieces of a reliable packet take a host that has so many unreliable packets begun.
+fn time_beside(begun: u16) -> Duration {
+    let piece = |count, number| RawFragment {
+        start_seq: 1,
+        count,
+        number,
+        total_len: count * 256,
+        offset: number * 256,
+        payload: &[0; 256],
+    };
+    let mut scene = Scene::new(State::Connected, &Config::default());
+    for start_seq in 1..=begun {
+        let first = RawFragment { start_seq, ..piece(2, 0) };
+        let raw = scene.forger.header().unreliable_fragment(0, 0, first);
+        scene.say(raw);
+    }
+    let start = std::time::Instant::now();
+    for number in 0..1000 {
+        let raw = scene.forger.header().fragment(0, 1 + number as u16, piece(1001, number));
+        scene.say(raw);
+    }
+    start.elapsed()
+}
+
+/// Each piece once moved all that was begun on its channel out of a map and back, a millisecond's work.
+#[test]
+fn unreliable_packets_that_were_begun_cost_reliable_pieces_nothing() {
+    let least = |begun| (0..3).map(|_| time_beside(begun)).min().unwrap();
+    let (alone, beside_many) = (least(1), least(3000));
+    assert!(beside_many < alone * 20, "{beside_many:?} instead of {alone:?}");
 }
