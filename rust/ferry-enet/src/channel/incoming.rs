@@ -125,8 +125,12 @@ impl IncomingChannel {
             self.advance(index);
             inbox.deliver_copy(Mode::Reliable, payload);
             inbox.budget.moved_on(inbox.channel);
-            self.release_unreliable(inbox);
-            self.release(inbox);
+            if !self.unreliable.is_empty() {
+                self.release_unreliable(inbox);
+            }
+            if !self.reliable.is_empty() {
+                self.release(inbox);
+            }
         } else {
             let cost = payload.len() + HELD_OVERHEAD;
             if !inbox.budget.admits(payload.len(), cost, inbox.channel, false) {
