@@ -156,6 +156,10 @@
 //! the steady state no packet costs an allocation. A datagram of a stranger (no peer's address, slot and session) is
 //! answered by a refusal, which is smaller, or by a handshake that is tried for [`Config::half_open_timeout`].
 //!
+//! Two bits of session tell the uses of a slot apart: a host that goes on talking to a connection which was dropped
+//! without its knowing can be taken for the slot's fourth connection after that, if that is with the same address, too.
+//! Slots are used again as late as possible; with the checksum, which the connect id goes into, it cannot happen.
+//!
 //! ENet has no encryption: whoever can see or guess a connection's address, slot and session can speak in its name.
 //! Where that matters, a driver puts DTLS around it.
 #![forbid(unsafe_code)]

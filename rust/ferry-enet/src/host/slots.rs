@@ -1,7 +1,8 @@
 //! The connections of a host, by the number that the other ends put into their datagrams.
 //!
-//! Slots come into being as they are needed, up to the host's limit, and are used again in the order they became
-//! free, so that datagrams of an ended connection that are still on their way mostly meet an empty slot. A slot keeps
+//! Slots come into being as they are needed, up to the host's limit. They are used again in the order they became free,
+//! and not before some others did, so that datagrams of an ended connection that are still on their way, or of a host
+//! that does not know yet that it has ended, mostly meet an empty slot: two bits of session tell few uses apart. A slot keeps
 //! the session numbers of its last connection, which the next one must differ from, and counts its uses.
 
 use std::collections::VecDeque;
@@ -11,6 +12,9 @@ use crate::error::UnknownPeer;
 use crate::event::PeerId;
 use crate::peer::{Peer, Sessions, Stage};
 use crate::wire::NO_PEER_ID;
+
+/// So many free slots rest before the first of them is used again, if there may be so many.
+const RESTING: usize = 64;
 
 pub(super) struct Slots<A> {
     slots: Vec<Slot<A>>,
@@ -45,12 +49,10 @@ impl<A> Slots<A> {
 
     /// A free slot, under the name of its next connection, which [`Slots::occupy`] must follow with.
     pub(super) fn allocate(&mut self) -> Option<PeerId> {
-        if let Some(slot) = self.free.pop_front() {
+        if self.free.len() > RESTING || self.slots.len() >= self.maximum {
+            let slot = self.free.pop_front()?;
             let generation = self.slots[usize::from(slot)].generation;
             return Some(PeerId { slot, generation });
-        }
-        if self.slots.len() >= self.maximum {
-            return None;
         }
         self.slots.push(Slot { generation: 0, sessions: Sessions::UNUSED, used: None });
         Some(PeerId { slot: (self.slots.len() - 1) as u16, generation: 0 })
