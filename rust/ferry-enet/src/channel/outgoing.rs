@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use crate::time::Timestamp;
 use crate::wire::{
-    Connect, Fragment, OPEN_RELIABLE_WINDOWS, RELIABLE_WINDOW_BITS, ThrottleParameters, VerifyConnect,
+    Connect, Fragment, OPEN_RELIABLE_WINDOWS, RELIABLE_WINDOW_BITS, Terms, ThrottleParameters,
 };
 
 /// A reliable command's number without the wrap of the 16 bits on the wire, which are its low ones.
@@ -37,7 +37,7 @@ pub(crate) enum ReliableBody {
     Packet(Bytes),
     Fragment(ReliableFragment),
     Connect(Box<Connect>),
-    VerifyConnect(Box<VerifyConnect>),
+    VerifyConnect(Box<Terms>),
     Disconnect { data: u32 },
     Ping,
     BandwidthLimit { incoming: u32, outgoing: u32 },

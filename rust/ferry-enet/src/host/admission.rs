@@ -123,11 +123,11 @@ enum Verdict {
 impl<A: Address> Host<A> {
     /// A CONNECT has come.
     pub(super) fn handle_connect(&mut self, now: Timestamp, from: &A, connect: &Connect) {
-        if !handshake_acceptable(connect) {
+        if !handshake_acceptable(&connect.wishes) {
             self.stats.malformed_datagrams += 1;
             return;
         }
-        if self.doorkeeper.known.contains_key(&(from.clone(), connect.connect_id)) {
+        if self.doorkeeper.known.contains_key(&(from.clone(), connect.wishes.connect_id)) {
             return;
         }
         let verdict = match self.check_limits(from) {
@@ -138,7 +138,7 @@ impl<A: Address> Host<A> {
             Verdict::Welcome => self.let_in(now, from, connect),
             Verdict::Refuse(Some(data)) => {
                 self.stats.refused_connections += 1;
-                self.outbox.push_refusal(from.clone(), connect, data, self.config.checksum);
+                self.outbox.push_refusal(from.clone(), &connect.wishes, data, self.config.checksum);
             }
             Verdict::Refuse(None) | Verdict::PassOver => self.stats.ignored_connections += 1,
         }
@@ -163,7 +163,7 @@ impl<A: Address> Host<A> {
         let request = ConnectRequest {
             from: from.clone(),
             data: connect.data,
-            channel_count: connect.channel_count as u8,
+            channel_count: connect.wishes.channel_count as u8,
         };
         match policy(&request) {
             Admission::Accept => Verdict::Welcome,
@@ -183,7 +183,7 @@ impl<A: Address> Host<A> {
         let peer = Peer::half_open(id, self.slots.last_sessions(id), connect, &self.config, now);
         self.slots.occupy(from.clone(), peer);
         self.stats.half_open += 1;
-        self.doorkeeper.entered(id, from, connect.connect_id);
+        self.doorkeeper.entered(id, from, connect.wishes.connect_id);
         self.settle(id.slot);
     }
 

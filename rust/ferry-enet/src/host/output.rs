@@ -10,7 +10,7 @@ use super::{Host, SlotQueue};
 use crate::address::Address;
 use crate::peer::{Filled, Peer};
 use crate::time::Timestamp;
-use crate::wire::{Body, CONTROL_CHANNEL, Command, Connect, Header, HeaderLayout, Writer};
+use crate::wire::{Body, CONTROL_CHANNEL, Command, Header, HeaderLayout, Terms, Writer};
 
 /// How many datagrams a peer sends in a row while others wait: a long run to one address is cheaper for the system,
 /// and a whole window is 47 of them.
@@ -92,11 +92,11 @@ impl<A> Default for Outbox<A> {
 }
 
 impl<A> Outbox<A> {
-    pub(super) fn push_refusal(&mut self, to: A, connect: &Connect, data: u32, checksum: bool) {
+    pub(super) fn push_refusal(&mut self, to: A, wishes: &Terms, data: u32, checksum: bool) {
         // Any but the one that the client used last, which it may still know.
-        let session = connect.incoming_session.wrapping_add(1);
-        let header = Header { peer_id: connect.peer_id, session, compressed: false, sent_time: None };
-        self.push(Word { to, header, connect_id: connect.connect_id, checksum, seq: 1, data });
+        let session = wishes.incoming_session.wrapping_add(1);
+        let header = Header { peer_id: wishes.peer_id, session, compressed: false, sent_time: None };
+        self.push(Word { to, header, connect_id: wishes.connect_id, checksum, seq: 1, data });
     }
 
     pub(super) fn push_goodbye(&mut self, to: A, peer: &Peer, data: u32, checksum: bool) {

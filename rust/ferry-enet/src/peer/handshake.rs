@@ -21,7 +21,7 @@ use crate::event::{DisconnectReason, Event, PeerId};
 use crate::time::{Timestamp, duration_micros};
 use crate::wire::{
     CONTROL_CHANNEL, Connect, MAXIMUM_CHANNELS, MAXIMUM_MTU, MAXIMUM_WINDOW_SIZE, MINIMUM_MTU,
-    MINIMUM_WINDOW_SIZE, NO_PEER_ID, NO_SESSION, SESSION_MASK, VerifyConnect,
+    MINIMUM_WINDOW_SIZE, NO_PEER_ID, NO_SESSION, SESSION_MASK, Terms,
 };
 
 /// The sequence number of every connection's first command.
@@ -40,17 +40,19 @@ impl Peer {
         let mut peer = Self::new(id, State::Connecting, sessions, connect_id, channel_count, config);
         peer.window_size = window_for_bandwidth(config.outgoing_bandwidth, 0);
         peer.queue_control(ReliableBody::Connect(Box::new(Connect {
-            peer_id: id.slot,
-            incoming_session: sessions.incoming,
-            outgoing_session: sessions.outgoing,
-            mtu: u32::from(peer.mtu),
-            window_size: peer.window_size,
-            channel_count: u32::from(channel_count),
-            incoming_bandwidth: config.incoming_bandwidth,
-            outgoing_bandwidth: config.outgoing_bandwidth,
-            throttle: peer.throttle.parameters,
-            connect_id,
             data,
+            wishes: Terms {
+                peer_id: id.slot,
+                incoming_session: sessions.incoming,
+                outgoing_session: sessions.outgoing,
+                mtu: u32::from(peer.mtu),
+                window_size: peer.window_size,
+                channel_count: u32::from(channel_count),
+                incoming_bandwidth: config.incoming_bandwidth,
+                outgoing_bandwidth: config.outgoing_bandwidth,
+                throttle: peer.throttle.parameters,
+                connect_id,
+            },
         })));
         peer
     }
@@ -63,24 +65,25 @@ impl Peer {
         config: &Config,
         now: Timestamp,
     ) -> Self {
+        let Connect { ref wishes, data } = *connect;
         let sessions = Sessions {
-            outgoing: next_session(connect.incoming_session, last_sessions.outgoing),
-            incoming: next_session(connect.outgoing_session, last_sessions.incoming),
+            outgoing: next_session(wishes.incoming_session, last_sessions.outgoing),
+            incoming: next_session(wishes.outgoing_session, last_sessions.incoming),
         };
         let deadline = now.after_micros(duration_micros(config.half_open_timeout));
-        let state = State::AcknowledgingConnect { data: connect.data, deadline };
-        let channel_count = (connect.channel_count as u8).min(config.channel_limit);
-        let mut peer = Self::new(id, state, sessions, connect.connect_id, channel_count, config);
-        peer.remote_id = connect.peer_id;
-        peer.mtu = agreed_mtu(config.mtu, connect.mtu);
-        peer.incoming_bandwidth = connect.incoming_bandwidth;
-        peer.outgoing_bandwidth = connect.outgoing_bandwidth;
-        peer.throttle.parameters = connect.throttle;
-        peer.window_size = window_for_bandwidth(config.outgoing_bandwidth, connect.incoming_bandwidth);
+        let state = State::AcknowledgingConnect { data, deadline };
+        let channel_count = (wishes.channel_count as u8).min(config.channel_limit);
+        let mut peer = Self::new(id, state, sessions, wishes.connect_id, channel_count, config);
+        peer.remote_id = wishes.peer_id;
+        peer.mtu = agreed_mtu(config.mtu, wishes.mtu);
+        peer.incoming_bandwidth = wishes.incoming_bandwidth;
+        peer.outgoing_bandwidth = wishes.outgoing_bandwidth;
+        peer.throttle.parameters = wishes.throttle;
+        peer.window_size = window_for_bandwidth(config.outgoing_bandwidth, wishes.incoming_bandwidth);
         let granted_window = window_for_bandwidth(config.incoming_bandwidth, 0)
-            .min(connect.window_size)
+            .min(wishes.window_size)
             .clamp(MINIMUM_WINDOW_SIZE, MAXIMUM_WINDOW_SIZE);
-        peer.queue_control(ReliableBody::VerifyConnect(Box::new(VerifyConnect {
+        peer.queue_control(ReliableBody::VerifyConnect(Box::new(Terms {
             peer_id: id.slot,
             incoming_session: sessions.outgoing,
             outgoing_session: sessions.incoming,
@@ -89,8 +92,8 @@ impl Peer {
             channel_count: u32::from(channel_count),
             incoming_bandwidth: config.incoming_bandwidth,
             outgoing_bandwidth: config.outgoing_bandwidth,
-            throttle: connect.throttle,
-            connect_id: connect.connect_id,
+            throttle: wishes.throttle,
+            connect_id: wishes.connect_id,
         })));
         peer
     }
@@ -99,18 +102,18 @@ impl Peer {
     pub(super) fn handle_verify_connect(
         &mut self,
         now: Timestamp,
-        verify: &VerifyConnect,
+        granted: &Terms,
         around: &mut Surroundings<'_>,
     ) -> Result<(), Refused> {
         if self.state != State::Connecting {
             // It comes again until our acknowledgement arrives.
             return Ok(());
         }
-        if verify.connect_id != self.connect_id {
+        if granted.connect_id != self.connect_id {
             return Err(Refused);
         }
         let asked = match self.control.get_mut(Index::from(FIRST_SEQ)).map(|command| &command.body) {
-            Some(ReliableBody::Connect(connect)) => connect.throttle,
+            Some(ReliableBody::Connect(connect)) => connect.wishes.throttle,
             _ => return Err(Refused),
         };
         let Some(command) = self.control.acknowledge(FIRST_SEQ) else { return Err(Refused) };
@@ -122,22 +125,22 @@ impl Peer {
             let sample_ms = u32::try_from(sample_us / 1000).unwrap_or(u32::MAX).max(1);
             self.rtt.sample(now, sample_ms, self.throttle.parameters.interval_ms);
         }
-        let channel_count = u8::try_from(verify.channel_count).unwrap_or(0);
-        if channel_count == 0 || verify.throttle != asked || verify.peer_id >= NO_PEER_ID {
+        let channel_count = u8::try_from(granted.channel_count).unwrap_or(0);
+        if channel_count == 0 || granted.throttle != asked || granted.peer_id >= NO_PEER_ID {
             self.end(DisconnectReason::HandshakeFailed, State::Gone, around.events);
             return Err(Refused);
         }
         self.channels.limit(channel_count);
-        self.remote_id = verify.peer_id;
+        self.remote_id = granted.peer_id;
         self.sessions = Sessions {
-            incoming: verify.incoming_session & SESSION_MASK,
-            outgoing: verify.outgoing_session & SESSION_MASK,
+            incoming: granted.incoming_session & SESSION_MASK,
+            outgoing: granted.outgoing_session & SESSION_MASK,
         };
-        self.mtu = agreed_mtu(self.mtu, verify.mtu);
+        self.mtu = agreed_mtu(self.mtu, granted.mtu);
         self.window_size =
-            self.window_size.min(verify.window_size.clamp(MINIMUM_WINDOW_SIZE, MAXIMUM_WINDOW_SIZE));
-        self.incoming_bandwidth = verify.incoming_bandwidth;
-        self.outgoing_bandwidth = verify.outgoing_bandwidth;
+            self.window_size.min(granted.window_size.clamp(MINIMUM_WINDOW_SIZE, MAXIMUM_WINDOW_SIZE));
+        self.incoming_bandwidth = granted.incoming_bandwidth;
+        self.outgoing_bandwidth = granted.outgoing_bandwidth;
         self.state = State::Connected;
         self.sign_of_life(now);
         if self.throttle.parameters != asked {
@@ -150,8 +153,8 @@ impl Peer {
 }
 
 /// Whether a CONNECT asks for something that can be granted at all.
-pub(crate) fn acceptable(connect: &Connect) -> bool {
-    (1..=u32::from(MAXIMUM_CHANNELS)).contains(&connect.channel_count) && connect.peer_id < NO_PEER_ID
+pub(crate) fn acceptable(wishes: &Terms) -> bool {
+    (1..=u32::from(MAXIMUM_CHANNELS)).contains(&wishes.channel_count) && wishes.peer_id < NO_PEER_ID
 }
 
 /// The session number behind the one that the client used last, and never the one that this slot used last.

@@ -72,8 +72,8 @@ impl Peer {
                 Ok(false)
             }
             Body::Connect(_) => Err(Refused),
-            Body::VerifyConnect(ref verify) => {
-                self.handle_verify_connect(now, verify, around)?;
+            Body::VerifyConnect(ref granted) => {
+                self.handle_verify_connect(now, granted, around)?;
                 Ok(self.established())
             }
             Body::Disconnect { data } => {

@@ -205,7 +205,7 @@ fn send(
         ReliableBody::Packet(packet) => Body::SendReliable { payload: packet },
         ReliableBody::Fragment(fragment) => Body::SendFragment(fragment.on_wire()),
         ReliableBody::Connect(connect) => Body::Connect(**connect),
-        ReliableBody::VerifyConnect(verify) => Body::VerifyConnect(**verify),
+        ReliableBody::VerifyConnect(terms) => Body::VerifyConnect(**terms),
         ReliableBody::Disconnect { data } => Body::Disconnect { data: *data },
         ReliableBody::Ping => Body::Ping,
         ReliableBody::BandwidthLimit { incoming, outgoing } => {

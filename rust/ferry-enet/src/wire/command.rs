@@ -56,7 +56,7 @@ pub(crate) enum Body<'a> {
     /// A client asks for a connection.
     Connect(Connect),
     /// The server grants it.
-    VerifyConnect(VerifyConnect),
+    VerifyConnect(Terms),
     /// The connection ends, `data` says why.
     Disconnect { data: u32 },
     /// Nothing but a reason to acknowledge.
@@ -85,12 +85,12 @@ pub(crate) struct ThrottleParameters {
     pub(crate) deceleration: u32,
 }
 
-/// The client's side of the handshake.
+/// What the two ends of a connection are to agree on: the client's wishes, or the server's answer to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Connect {
+pub(crate) struct Terms {
     /// The sender's own number for this connection, which the receiver puts into its headers.
     pub(crate) peer_id: u16,
-    /// The sender's last session numbers of this slot; the receiver picks the next ones.
+    /// From the client, its last session numbers of this slot; from the server, the client's new ones.
     pub(crate) incoming_session: u8,
     pub(crate) outgoing_session: u8,
     pub(crate) mtu: u32,
@@ -101,23 +101,14 @@ pub(crate) struct Connect {
     pub(crate) throttle: ThrottleParameters,
     /// Chosen by the client at random: names the connection, and comes back in the answer.
     pub(crate) connect_id: u32,
-    /// The game's own word to the server.
-    pub(crate) data: u32,
 }
 
-/// The server's side of the handshake.
+/// The client's side of the handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct VerifyConnect {
-    pub(crate) peer_id: u16,
-    pub(crate) incoming_session: u8,
-    pub(crate) outgoing_session: u8,
-    pub(crate) mtu: u32,
-    pub(crate) window_size: u32,
-    pub(crate) channel_count: u32,
-    pub(crate) incoming_bandwidth: u32,
-    pub(crate) outgoing_bandwidth: u32,
-    pub(crate) throttle: ThrottleParameters,
-    pub(crate) connect_id: u32,
+pub(crate) struct Connect {
+    pub(crate) wishes: Terms,
+    /// The game's own word to the server.
+    pub(crate) data: u32,
 }
 
 /// One piece of a packet that is larger than a datagram.
@@ -177,8 +168,8 @@ fn read_command<'a>(reader: &mut Reader<'a>) -> Option<Command<'a>> {
 fn read_body<'a>(number: u8, reader: &mut Reader<'a>) -> Option<Body<'a>> {
     Some(match number {
         1 => Body::Acknowledge { seq: reader.u16()?, sent_time: reader.u16()? },
-        2 => Body::Connect(read_connect(reader)?),
-        3 => Body::VerifyConnect(read_verify_connect(reader)?),
+        2 => Body::Connect(Connect { wishes: read_terms(reader)?, data: reader.u32()? }),
+        3 => Body::VerifyConnect(read_terms(reader)?),
         4 => Body::Disconnect { data: reader.u32()? },
         5 => Body::Ping,
         6 => Body::SendReliable { payload: read_payload(reader)? },
@@ -207,25 +198,8 @@ fn read_throttle(reader: &mut Reader<'_>) -> Option<ThrottleParameters> {
 }
 
 #[cold]
-fn read_connect(reader: &mut Reader<'_>) -> Option<Connect> {
-    Some(Connect {
-        peer_id: reader.u16()?,
-        incoming_session: reader.u8()?,
-        outgoing_session: reader.u8()?,
-        mtu: reader.u32()?,
-        window_size: reader.u32()?,
-        channel_count: reader.u32()?,
-        incoming_bandwidth: reader.u32()?,
-        outgoing_bandwidth: reader.u32()?,
-        throttle: read_throttle(reader)?,
-        connect_id: reader.u32()?,
-        data: reader.u32()?,
-    })
-}
-
-#[cold]
-fn read_verify_connect(reader: &mut Reader<'_>) -> Option<VerifyConnect> {
-    Some(VerifyConnect {
+fn read_terms(reader: &mut Reader<'_>) -> Option<Terms> {
+    Some(Terms {
         peer_id: reader.u16()?,
         incoming_session: reader.u8()?,
         outgoing_session: reader.u8()?,
@@ -311,8 +285,11 @@ impl Command<'_> {
                 write_fragment(writer, fragment);
                 return fragment.payload;
             }
-            Body::Connect(ref connect) => write_connect(writer, connect),
-            Body::VerifyConnect(ref verify) => write_verify_connect(writer, verify),
+            Body::Connect(Connect { ref wishes, data }) => {
+                write_terms(writer, wishes);
+                writer.u32(data);
+            }
+            Body::VerifyConnect(ref terms) => write_terms(writer, terms),
             Body::Disconnect { data } => writer.u32(data),
             Body::Ping => {}
             Body::BandwidthLimit { incoming, outgoing } => {
@@ -335,29 +312,16 @@ fn write_throttle(writer: &mut Writer<'_>, parameters: ThrottleParameters) {
     writer.u32(parameters.deceleration);
 }
 
-fn write_connect(writer: &mut Writer<'_>, connect: &Connect) {
-    writer.u16(connect.peer_id);
-    writer.bytes(&[connect.incoming_session, connect.outgoing_session]);
-    writer.u32(connect.mtu);
-    writer.u32(connect.window_size);
-    writer.u32(connect.channel_count);
-    writer.u32(connect.incoming_bandwidth);
-    writer.u32(connect.outgoing_bandwidth);
-    write_throttle(writer, connect.throttle);
-    writer.u32(connect.connect_id);
-    writer.u32(connect.data);
-}
-
-fn write_verify_connect(writer: &mut Writer<'_>, verify: &VerifyConnect) {
-    writer.u16(verify.peer_id);
-    writer.bytes(&[verify.incoming_session, verify.outgoing_session]);
-    writer.u32(verify.mtu);
-    writer.u32(verify.window_size);
-    writer.u32(verify.channel_count);
-    writer.u32(verify.incoming_bandwidth);
-    writer.u32(verify.outgoing_bandwidth);
-    write_throttle(writer, verify.throttle);
-    writer.u32(verify.connect_id);
+fn write_terms(writer: &mut Writer<'_>, terms: &Terms) {
+    writer.u16(terms.peer_id);
+    writer.array([terms.incoming_session, terms.outgoing_session]);
+    writer.u32(terms.mtu);
+    writer.u32(terms.window_size);
+    writer.u32(terms.channel_count);
+    writer.u32(terms.incoming_bandwidth);
+    writer.u32(terms.outgoing_bandwidth);
+    write_throttle(writer, terms.throttle);
+    writer.u32(terms.connect_id);
 }
 
 fn write_fragment(writer: &mut Writer<'_>, fragment: &Fragment<'_>) {
@@ -375,20 +339,7 @@ mod tests {
 
     fn samples() -> Vec<Command<'static>> {
         let throttle = ThrottleParameters { interval_ms: 5000, acceleration: 2, deceleration: 3 };
-        let connect = Connect {
-            peer_id: 7,
-            incoming_session: 1,
-            outgoing_session: 2,
-            mtu: 1392,
-            window_size: 65_536,
-            channel_count: 255,
-            incoming_bandwidth: 1,
-            outgoing_bandwidth: 2,
-            throttle,
-            connect_id: 0xDEAD_BEEF,
-            data: 42,
-        };
-        let verify = VerifyConnect {
+        let terms = Terms {
             peer_id: 7,
             incoming_session: 1,
             outgoing_session: 2,
@@ -404,8 +355,8 @@ mod tests {
             Fragment { start_seq: 9, count: 3, number: 1, total_len: 30, offset: 10, payload: b"0123456789" };
         [
             (CONTROL_CHANNEL, false, Body::Acknowledge { seq: 0x1234, sent_time: 0x5678 }),
-            (CONTROL_CHANNEL, true, Body::Connect(connect)),
-            (CONTROL_CHANNEL, true, Body::VerifyConnect(verify)),
+            (CONTROL_CHANNEL, true, Body::Connect(Connect { wishes: terms, data: 42 })),
+            (CONTROL_CHANNEL, true, Body::VerifyConnect(terms)),
             (CONTROL_CHANNEL, true, Body::Disconnect { data: 77 }),
             (CONTROL_CHANNEL, true, Body::Ping),
             (3, true, Body::SendReliable { payload: b"reliable" }),

@@ -36,9 +36,7 @@ mod header;
 mod reader;
 mod writer;
 
-pub(crate) use command::{
-    Body, Command, Commands, Connect, Fragment, Number, ThrottleParameters, VerifyConnect,
-};
+pub(crate) use command::{Body, Command, Commands, Connect, Fragment, Number, Terms, ThrottleParameters};
 pub(crate) use header::{Header, HeaderLayout};
 pub(crate) use reader::Reader;
 pub(crate) use writer::Writer;
