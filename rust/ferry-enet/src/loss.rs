@@ -25,8 +25,8 @@ impl LossMeter {
         self.sent = self.sent.saturating_add(commands);
     }
 
-    pub(crate) fn on_lost(&mut self) {
-        self.lost = self.lost.saturating_add(1);
+    pub(crate) fn on_lost(&mut self, commands: u32) {
+        self.lost = self.lost.saturating_add(commands);
     }
 
     pub(crate) fn on_found(&mut self) {
@@ -60,7 +60,7 @@ mod tests {
         let mut meter = LossMeter::default();
         for tick in 0..6000 {
             meter.on_sent(2);
-            meter.on_lost();
+            meter.on_lost(1);
             meter.on_datagram(Timestamp::from_micros(tick * 100_000));
         }
         assert!(meter.mean.abs_diff(SCALE / 2) < SCALE / 100, "{}", meter.mean);

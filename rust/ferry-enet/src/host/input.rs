@@ -9,7 +9,7 @@ use crate::address::Address;
 use crate::compress::Compressor;
 use crate::peer::{Peer, State, Surroundings};
 use crate::time::Timestamp;
-use crate::wire::{Body, Commands, Header, HeaderLayout, MAXIMUM_MTU, NO_PEER_ID, Number};
+use crate::wire::{Body, Commands, Header, HeaderLayout, MAXIMUM_MTU, NO_PEER_ID, Number, checksum};
 
 /// A datagram of somebody who is no peer holds a CONNECT and nothing else. More of it is not decompressed: some
 /// bytes can be made to stand for thousands, and to take a millisecond.
@@ -55,7 +55,7 @@ impl<A: Address> Host<A> {
             }
         };
         if let Some(at) = layout.checksum
-            && !checksum_matches(&head[at..], &head[..at], connect_id, commands)
+            && head[at..] != checksum(&head[..at], connect_id, commands)
         {
             return Err(Dropped::Malformed);
         }
@@ -123,12 +123,4 @@ impl<A: Address> Host<A> {
 fn decompress<'a>(compressor: &mut dyn Compressor, input: &[u8], output: &'a mut [u8]) -> Option<&'a [u8]> {
     let len = compressor.decompress(input, output)?;
     output.get(..len).filter(|commands| !commands.is_empty())
-}
-
-fn checksum_matches(claimed: &[u8], head: &[u8], connect_id: u32, commands: &[u8]) -> bool {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(head);
-    hasher.update(&connect_id.to_be_bytes());
-    hasher.update(commands);
-    claimed == hasher.finalize().to_be_bytes()
 }

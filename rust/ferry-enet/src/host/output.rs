@@ -10,7 +10,9 @@ use super::{Host, SlotQueue};
 use crate::address::Address;
 use crate::peer::{Filled, Peer};
 use crate::time::Timestamp;
-use crate::wire::{Body, CONTROL_CHANNEL, Command, Header, HeaderLayout, Terms, Writer};
+use crate::wire::{
+    Body, CONTROL_CHANNEL, Command, Header, HeaderLayout, NO_PEER_ID, Terms, Writer, checksum,
+};
 
 /// How many datagrams a peer sends in a row while others wait: a long run to one address is cheaper for the system,
 /// and a whole window is 47 of them.
@@ -172,7 +174,7 @@ impl<A: Address> Host<A> {
         let commands = start..start + written;
         let mut header = Header {
             peer_id: peer.remote_id,
-            session: if peer.remote_id == crate::wire::NO_PEER_ID { 0 } else { peer.sessions.outgoing },
+            session: if peer.remote_id == NO_PEER_ID { 0 } else { peer.sessions.outgoing },
             compressed: false,
             sent_time: filled.timed.then(|| now.wire_millis()),
         };
@@ -184,23 +186,18 @@ impl<A: Address> Host<A> {
             .filter(|&len| len < written);
         header.compressed = compressed.is_some();
         header.write(buffer);
-        if let Some(at) = layout.checksum {
-            // Over the commands as they were, with the header as it will be.
-            let id = if header.peer_id == crate::wire::NO_PEER_ID { 0 } else { peer.connect_id };
-            let mut hasher = crc32fast::Hasher::new();
-            hasher.update(&buffer[..at]);
-            hasher.update(&id.to_be_bytes());
-            hasher.update(&buffer[commands.clone()]);
-            let sum = hasher.finalize();
-            if compressed.is_none() {
-                buffer.copy_within(commands, layout.commands);
+        // Over the commands as they were, with the header as it will be.
+        let id = if peer.remote_id == NO_PEER_ID { 0 } else { peer.connect_id };
+        let sum = layout.checksum.map(|at| (at, checksum(&buffer[..at], id, &buffer[commands.clone()])));
+        match compressed {
+            Some(len) => {
+                buffer[layout.commands..layout.commands + len].copy_from_slice(&self.scratch[..len]);
             }
-            buffer[at..layout.commands].copy_from_slice(&sum.to_be_bytes());
-        } else if compressed.is_none() && layout.commands != start {
-            buffer.copy_within(commands, layout.commands);
+            None if layout.commands != start => buffer.copy_within(commands, layout.commands),
+            None => {}
         }
-        if let Some(len) = compressed {
-            buffer[layout.commands..layout.commands + len].copy_from_slice(&self.scratch[..len]);
+        if let Some((at, sum)) = sum {
+            buffer[at..layout.commands].copy_from_slice(&sum);
         }
         let len = layout.commands + compressed.unwrap_or(written);
         peer.count_sent(now, len);
@@ -219,11 +216,8 @@ fn write_word<A>(word: Word<A>, buffer: &mut [u8]) -> Transmit<A> {
         .write(&mut writer);
     let written = writer.len();
     if let Some(at) = layout.checksum {
-        let mut hasher = crc32fast::Hasher::new();
-        hasher.update(&head[..at]);
-        hasher.update(&word.connect_id.to_be_bytes());
-        hasher.update(&rest[..written]);
-        head[at..].copy_from_slice(&hasher.finalize().to_be_bytes());
+        let sum = checksum(&head[..at], word.connect_id, &rest[..written]);
+        head[at..].copy_from_slice(&sum);
     }
     Transmit { to: word.to, len: layout.commands + written }
 }

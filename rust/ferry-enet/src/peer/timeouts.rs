@@ -101,9 +101,7 @@ impl Peer {
         self.bytes_in_flight -= round.payload;
         self.window_closed = false;
         self.counters.retransmissions += u64::from(round.overdue);
-        for _ in 0..round.overdue {
-            self.loss.on_lost();
-        }
+        self.loss.on_lost(round.overdue);
         if let Some(oldest) = round.oldest {
             self.silent_since.get_or_insert(oldest.max(self.last_sign_of_life));
         }

@@ -41,6 +41,16 @@ impl HeaderLayout {
     }
 }
 
+/// What stands in the checksum's place: over what comes before it, the connection's id (zero before there is one), and
+/// the uncompressed commands.
+pub(crate) fn checksum(head: &[u8], connect_id: u32, commands: &[u8]) -> [u8; HeaderLayout::CHECKSUM_SIZE] {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(head);
+    hasher.update(&connect_id.to_be_bytes());
+    hasher.update(commands);
+    hasher.finalize().to_be_bytes()
+}
+
 impl Header {
     pub(crate) fn read(datagram: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(datagram);

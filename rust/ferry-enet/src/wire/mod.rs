@@ -37,7 +37,7 @@ mod reader;
 mod writer;
 
 pub(crate) use command::{Body, Command, Commands, Connect, Fragment, Number, Terms, ThrottleParameters};
-pub(crate) use header::{Header, HeaderLayout};
+pub(crate) use header::{Header, HeaderLayout, checksum};
 pub(crate) use reader::Reader;
 pub(crate) use writer::Writer;
 

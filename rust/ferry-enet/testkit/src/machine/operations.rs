@@ -7,16 +7,10 @@ use ferry_enet::{Mode, PeerId, ThrottleConfig, Timeouts};
 
 use super::{Flight, LATENCY, Machine};
 use crate::choices::Choices;
+use crate::parcel::MODES;
 use crate::raw::{Raw, Seen, Wrapping};
 use crate::world::Place;
 
-const MODES: [Mode; 5] = [
-    Mode::Reliable,
-    Mode::Unreliable,
-    Mode::Unsequenced,
-    Mode::UnreliableUnlessLarge,
-    Mode::UnsequencedUnlessLarge,
-];
 const LENGTHS: [usize; 16] = [9, 10, 50, 9, 20, 200, 530, 544, 548, 549, 1360, 1364, 1368, 30, 3000, 10_000];
 /// Milliseconds.
 const SPANS: [u64; 16] = [1, 5, 10, 30, 1, 10, 20, 100, 300, 500, 50, 1000, 2000, 5000, 10_000, 40_000];
