@@ -365,6 +365,12 @@ impl<A: Address> Host<A> {
         Some(self.slots.visible(peer).ok()?.channels.count())
     }
 
+    /// What reliable packets that wait to be sent or acknowledged take, as [`Config::max_outgoing_reliable`] counts it; 0
+    /// once the connection has ended.
+    pub fn reliable_backlog(&self, peer: PeerId) -> usize {
+        self.slots.visible(peer).map_or(0, |peer| peer.reliable_bytes)
+    }
+
     /// Figures of a connection.
     pub fn peer_stats(&self, peer: PeerId) -> Option<PeerStats> {
         Some(self.slots.visible(peer).ok()?.stats())

@@ -142,7 +142,7 @@ pub(crate) struct Peer {
     /// Reliable commands that were queued and not acknowledged.
     unacknowledged: usize,
     /// Their packet bytes and overhead.
-    reliable_bytes: usize,
+    pub(crate) reliable_bytes: usize,
     /// Packet bytes of those that are under way.
     bytes_in_flight: usize,
     /// The earliest time at which one of those may have to be sent again.

@@ -1,0 +1,35 @@
+class_name Ferry
+extends RefCounted
+## Gives the Ferry class where Ferry's library is loaded, and the engine's built-in class where it is not.
+##
+## A script that names a Ferry class does not parse where the library is missing: in web builds, or on a platform it
+## was not built for. A script that takes its peers from here runs everywhere; annotate them as [MultiplayerPeer].
+## [codeblock]
+## var peer := Ferry.enet_peer()
+## peer.create_client("play.example.org", 7000)
+## multiplayer.multiplayer_peer = peer
+## [/codeblock]
+
+
+## Whether Ferry's library is loaded.
+static func is_available() -> bool:
+	return ClassDB.can_instantiate(&"FerryENetMultiplayerPeer")
+
+
+## A [code]FerryENetMultiplayerPeer[/code], or an [ENetMultiplayerPeer]. Their methods are the same, and they
+## understand each other on the network.
+static func enet_peer() -> MultiplayerPeer:
+	return _first_of([&"FerryENetMultiplayerPeer", &"ENetMultiplayerPeer"])
+
+
+## A [code]FerryENetConnection[/code], or an [ENetConnection].
+static func enet_connection() -> RefCounted:
+	return _first_of([&"FerryENetConnection", &"ENetConnection"])
+
+
+# Null where none is there, as in an engine built without the ENet module.
+static func _first_of(classes: Array[StringName]) -> RefCounted:
+	for name in classes:
+		if ClassDB.can_instantiate(name):
+			return ClassDB.instantiate(name)
+	return null

@@ -1,0 +1,434 @@
+//! The seam between the game's thread and the network thread: commands one way, events the other, bounded both ways.
+//!
+//! A transport makes a [`pair`] for each of its endpoints. The [`Handle`] stays with the game's thread, which only ever holds
+//! a lock for as long as it takes to append an entry or to swap a list. The [`Port`] goes to the driver on the network
+//! thread, which swaps too and works on what it took.
+//!
+//! What the game queues in a frame leaves together: the driver takes it when the game says [`Handle::flush`] (once a frame),
+//! when much has come together, or when it is [`OVERDUE`], as in a loading screen.
+//!
+//! Entries that may get lost are bounded by dropping the oldest; for the others, whoever queues them asks first: the
+//! game's side by each connection's own limit, the driver by [`Port::has_room`].
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+/// How long commands wait for a flush that does not come.
+pub(crate) const OVERDUE: Duration = Duration::from_millis(5);
+
+/// As many bytes leave without waiting for the frame's end: some hundred full datagrams keep the network thread busy
+/// meanwhile.
+const ENOUGH_TO_LEAVE: usize = 512 * 1024;
+
+/// Bytes of entries that may be dropped, in one direction. What a thousand players send in a second and a half, or the
+/// game to them; more than that is stale.
+const DROPPABLE_LIMIT: usize = 32 * 1024 * 1024;
+
+/// What an entry costs besides its payload, about.
+const ENTRY_BYTES: usize = 64;
+
+/// An entry of a queue between the threads.
+pub(crate) trait Entry {
+    /// Bytes of its payload.
+    fn payload_bytes(&self) -> usize;
+    /// Whether it may get lost, as an unreliable packet may.
+    fn may_be_dropped(&self) -> bool;
+}
+
+/// A list of entries, with its weight.
+struct Batch<T> {
+    entries: Vec<T>,
+    bytes: usize,
+    droppable_bytes: usize,
+    dropped: u64,
+}
+
+impl<T: Entry> Batch<T> {
+    const fn new() -> Self {
+        Self { entries: Vec::new(), bytes: 0, droppable_bytes: 0, dropped: 0 }
+    }
+
+    fn push(&mut self, entry: T) {
+        let bytes = ENTRY_BYTES + entry.payload_bytes();
+        self.bytes += bytes;
+        if entry.may_be_dropped() {
+            self.droppable_bytes += bytes;
+        }
+        self.entries.push(entry);
+        if self.droppable_bytes > DROPPABLE_LIMIT {
+            self.drop_oldest();
+        }
+    }
+
+    /// Drops down to half of the limit, so that this, which looks at all entries, is seldom.
+    fn drop_oldest(&mut self) {
+        let mut excess = self.droppable_bytes - DROPPABLE_LIMIT / 2;
+        let before = self.entries.len();
+        let (mut bytes, mut droppable) = (self.bytes, self.droppable_bytes);
+        self.entries.retain(|entry| {
+            if excess == 0 || !entry.may_be_dropped() {
+                return true;
+            }
+            let weight = ENTRY_BYTES + entry.payload_bytes();
+            excess = excess.saturating_sub(weight);
+            bytes -= weight;
+            droppable -= weight;
+            false
+        });
+        (self.bytes, self.droppable_bytes) = (bytes, droppable);
+        self.dropped += (before - self.entries.len()) as u64;
+    }
+
+    /// Swaps the entries for an empty list, whose memory is used again.
+    fn take(&mut self, empty: &mut Vec<T>) {
+        debug_assert!(empty.is_empty());
+        std::mem::swap(&mut self.entries, empty);
+        (self.bytes, self.droppable_bytes) = (0, 0);
+    }
+}
+
+struct Outbox<C> {
+    batch: Batch<C>,
+    /// When the oldest entry came.
+    since: Option<Instant>,
+    flush: bool,
+    closed: bool,
+}
+
+struct Inbox<E> {
+    batch: Batch<E>,
+    limit: usize,
+    /// The driver waits for room.
+    awaited: bool,
+    /// The driver has ended and let go of what it held.
+    released: bool,
+}
+
+struct Shared<C, E> {
+    outbox: Mutex<Outbox<C>>,
+    /// Rings the driver.
+    bell: Notify,
+    inbox: Mutex<Inbox<E>>,
+    /// So that a poll with nothing to fetch takes no lock.
+    has_events: AtomicBool,
+    /// Rings whoever waits at the game's side.
+    arrived: Condvar,
+}
+
+impl<C, E> Shared<C, E> {
+    fn outbox(&self) -> MutexGuard<'_, Outbox<C>> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, Inbox<E>> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Both ends of a new endpoint's queues. Reliable events are taken in up to `inbound_limit` bytes.
+pub(crate) fn pair<C: Entry, E: Entry>(inbound_limit: usize) -> (Handle<C, E>, Port<C, E>) {
+    let shared = Arc::new(Shared {
+        outbox: Mutex::new(Outbox { batch: Batch::new(), since: None, flush: false, closed: false }),
+        bell: Notify::new(),
+        inbox: Mutex::new(Inbox {
+            batch: Batch::new(),
+            limit: inbound_limit,
+            awaited: false,
+            released: false,
+        }),
+        has_events: AtomicBool::new(false),
+        arrived: Condvar::new(),
+    });
+    (Handle { shared: shared.clone(), spare: Vec::new(), driver_ended: false }, Port { shared })
+}
+
+/// The game's end.
+pub(crate) struct Handle<C: Entry, E: Entry> {
+    shared: Arc<Shared<C, E>>,
+    spare: Vec<E>,
+    driver_ended: bool,
+}
+
+impl<C: Entry, E: Entry> Handle<C, E> {
+    /// Queues a command, to leave with the next flush.
+    pub(crate) fn push(&self, command: C) {
+        let mut outbox = self.shared.outbox();
+        outbox.batch.push(command);
+        let first = outbox.since.is_none();
+        if first {
+            outbox.since = Some(Instant::now());
+        }
+        let enough = !outbox.flush && outbox.batch.bytes >= ENOUGH_TO_LEAVE;
+        outbox.flush |= enough;
+        drop(outbox);
+        if first || enough {
+            self.shared.bell.notify_one();
+        }
+    }
+
+    /// Lets what is queued leave now.
+    pub(crate) fn flush(&self) {
+        let mut outbox = self.shared.outbox();
+        if outbox.flush || outbox.batch.entries.is_empty() {
+            return;
+        }
+        outbox.flush = true;
+        drop(outbox);
+        self.shared.bell.notify_one();
+    }
+
+    /// Appends all events that have come. Returns whether the driver has ended.
+    pub(crate) fn fetch(&mut self, events: &mut VecDeque<E>) -> bool {
+        if !self.shared.has_events.load(Ordering::Acquire) {
+            return self.driver_ended;
+        }
+        let mut inbox = self.shared.inbox();
+        inbox.batch.take(&mut self.spare);
+        self.shared.has_events.store(false, Ordering::Release);
+        self.driver_ended = inbox.released;
+        let awaited = std::mem::take(&mut inbox.awaited);
+        drop(inbox);
+        if awaited {
+            self.shared.bell.notify_one();
+        }
+        events.extend(self.spare.drain(..));
+        self.driver_ended
+    }
+
+    /// Something to wait with while the handle is not borrowed.
+    pub(crate) fn waiter(&self) -> Waiter<C, E> {
+        Waiter { shared: self.shared.clone() }
+    }
+
+    /// Unreliable packets that were dropped because a queue was full, in both directions.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.shared.outbox().batch.dropped + self.shared.inbox().batch.dropped
+    }
+
+    /// Sets how many bytes of events may wait.
+    pub(crate) fn set_inbound_limit(&self, limit: usize) {
+        self.shared.inbox().limit = limit;
+    }
+
+    /// Tells the driver to send what is queued, to say goodbye and to end.
+    pub(crate) fn close(&self) {
+        let mut outbox = self.shared.outbox();
+        outbox.closed = true;
+        outbox.flush = true;
+        drop(outbox);
+        self.shared.bell.notify_one();
+    }
+
+}
+
+/// Waits for the driver.
+pub(crate) struct Waiter<C, E> {
+    shared: Arc<Shared<C, E>>,
+}
+
+impl<C: Entry, E: Entry> Waiter<C, E> {
+    /// Waits until there are events to fetch.
+    pub(crate) fn wait_for_events(&self, bound: Duration) {
+        self.wait(bound, |inbox| !inbox.batch.entries.is_empty() || inbox.released);
+    }
+
+    /// Waits until the driver has let go of its socket; false if it has not within the bound.
+    pub(crate) fn wait_until_released(&self, bound: Duration) -> bool {
+        self.wait(bound, |inbox| inbox.released)
+    }
+
+    fn wait(&self, bound: Duration, enough: impl Fn(&Inbox<E>) -> bool) -> bool {
+        let until = Instant::now() + bound;
+        let mut inbox = self.shared.inbox();
+        while !enough(&inbox) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let woken = self.shared.arrived.wait_timeout(inbox, left);
+            (inbox, _) = woken.unwrap_or_else(PoisonError::into_inner);
+        }
+        true
+    }
+}
+
+impl<C: Entry, E: Entry> Drop for Handle<C, E> {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// The driver's end.
+pub(crate) struct Port<C: Entry, E: Entry> {
+    shared: Arc<Shared<C, E>>,
+}
+
+/// What there is to take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Commands {
+    /// Nothing is queued.
+    None,
+    /// Something is, but its frame goes on: look again at this time.
+    Until(Instant),
+    /// They were taken.
+    Taken,
+}
+
+impl<C: Entry, E: Entry> Port<C, E> {
+    /// Takes the queued commands, if they are due.
+    pub(crate) fn take_commands(&self, commands: &mut Vec<C>, now: Instant) -> Commands {
+        let mut outbox = self.shared.outbox();
+        let Some(since) = outbox.since else {
+            outbox.flush = false;
+            return Commands::None;
+        };
+        let due = since + OVERDUE;
+        if !outbox.flush && now < due {
+            return Commands::Until(due);
+        }
+        outbox.batch.take(commands);
+        outbox.since = None;
+        outbox.flush = false;
+        Commands::Taken
+    }
+
+    /// Whether the game's side wants this endpoint to end.
+    pub(crate) fn closed(&self) -> bool {
+        self.shared.outbox().closed
+    }
+
+    /// Whether more events are taken in. If not, the bell will ring when they are.
+    pub(crate) fn has_room(&self) -> bool {
+        let mut inbox = self.shared.inbox();
+        let room = inbox.batch.bytes - inbox.batch.droppable_bytes < inbox.limit;
+        inbox.awaited |= !room;
+        room
+    }
+
+    /// Hands events over.
+    pub(crate) fn deliver(&self, events: &mut Vec<E>) {
+        if events.is_empty() {
+            return;
+        }
+        let mut inbox = self.shared.inbox();
+        for event in events.drain(..) {
+            inbox.batch.push(event);
+        }
+        self.shared.has_events.store(true, Ordering::Release);
+        drop(inbox);
+        self.shared.arrived.notify_all();
+    }
+
+    /// Waits until the game's side has done something. Ringing counts also while nobody waits.
+    pub(crate) async fn rung(&self) {
+        self.shared.bell.notified().await;
+    }
+}
+
+impl<C: Entry, E: Entry> Drop for Port<C, E> {
+    /// The last thing that a driver does, after letting go of its socket.
+    fn drop(&mut self) {
+        self.shared.inbox().released = true;
+        self.shared.has_events.store(true, Ordering::Release);
+        self.shared.arrived.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq)]
+    struct Item {
+        number: usize,
+        size: usize,
+        reliable: bool,
+    }
+
+    impl Entry for Item {
+        fn payload_bytes(&self) -> usize {
+            self.size
+        }
+
+        fn may_be_dropped(&self) -> bool {
+            !self.reliable
+        }
+    }
+
+    fn item(number: usize, size: usize, reliable: bool) -> Item {
+        Item { number, size, reliable }
+    }
+
+    #[test]
+    fn commands_leave_with_the_flush_or_when_overdue() {
+        let (handle, port) = pair::<Item, Item>(1000);
+        let mut taken = Vec::new();
+        assert_eq!(port.take_commands(&mut taken, Instant::now()), Commands::None);
+        handle.push(item(1, 10, true));
+        let now = Instant::now();
+        let Commands::Until(due) = port.take_commands(&mut taken, now) else { panic!("the frame goes on") };
+        assert!(due <= now + OVERDUE);
+        handle.push(item(2, 10, true));
+        handle.flush();
+        assert_eq!(port.take_commands(&mut taken, now), Commands::Taken);
+        assert_eq!(taken.drain(..).map(|item| item.number).collect::<Vec<_>>(), [1, 2]);
+
+        handle.push(item(3, 10, true));
+        assert_eq!(port.take_commands(&mut taken, Instant::now() + OVERDUE), Commands::Taken);
+        assert_eq!(taken.len(), 1);
+    }
+
+    #[test]
+    fn much_leaves_without_a_flush() {
+        let (handle, port) = pair::<Item, Item>(1000);
+        handle.push(item(1, ENOUGH_TO_LEAVE, true));
+        let mut taken = Vec::new();
+        assert_eq!(port.take_commands(&mut taken, Instant::now()), Commands::Taken);
+    }
+
+    #[test]
+    fn of_what_may_get_lost_the_oldest_does_and_the_rest_never() {
+        let (mut handle, port) = pair::<Item, Item>(1000);
+        let piece = DROPPABLE_LIMIT / 100;
+        let mut events: Vec<Item> = (0..200).map(|number| item(number, piece, number % 10 == 0)).collect();
+        port.deliver(&mut events);
+        let mut fetched = VecDeque::new();
+        handle.fetch(&mut fetched);
+        let reliable = fetched.iter().filter(|item| item.reliable).count();
+        assert_eq!(reliable, 20);
+        let kept: usize = fetched.iter().filter(|item| !item.reliable).map(|item| item.size).sum();
+        assert!(kept <= DROPPABLE_LIMIT && kept >= DROPPABLE_LIMIT / 2 - piece, "{kept}");
+        assert_eq!(fetched.back().map(|item| item.number), Some(199));
+        assert!(fetched.iter().is_sorted_by_key(|item| item.number));
+        assert_eq!(handle.dropped() as usize, 200 - fetched.len());
+    }
+
+    #[test]
+    fn a_driver_that_found_no_room_is_rung_when_there_is() {
+        let (mut handle, port) = pair::<Item, Item>(1000);
+        assert!(port.has_room());
+        port.deliver(&mut vec![item(1, 2000, true)]);
+        assert!(!port.has_room());
+        let mut fetched = VecDeque::new();
+        handle.fetch(&mut fetched);
+        assert!(port.has_room());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(port.rung());
+    }
+
+    #[test]
+    fn letting_go_of_the_handle_closes_and_of_the_port_releases() {
+        let (handle, port) = pair::<Item, Item>(1000);
+        assert!(!handle.waiter().wait_until_released(Duration::ZERO));
+        assert!(!port.closed());
+        let second = Arc::clone(&handle.shared);
+        drop(handle);
+        assert!(port.closed());
+        drop(port);
+        assert!(second.inbox().released);
+    }
+}

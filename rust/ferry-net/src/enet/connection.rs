@@ -1,0 +1,465 @@
+//! The game's side of an ENet endpoint: one socket and its links, to be told what to do and asked what happened.
+//!
+//! A [`Connection`] is a handle: clones mean the same endpoint, which ends when the last is dropped or one says
+//! [`Connection::close`]. None of its calls touches the network, but for [`Connection::bind`], which takes the port so that
+//! one in use is an error at once, and closing, which gives it back.
+//!
+//! The endpoint is *armed*, that is given to the network thread, by the first [`flush`](Connection::flush) or
+//! [`next_event`](Connection::next_event). Until then it is only set up, and nothing leaves.
+//!
+//! What is seen of a link ([`Connection::phase`], for one) changes only when its event is fetched, or when the game itself
+//! ends it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use ferry_enet::{Host, Mode, PeerStats, ThrottleConfig, Timeouts};
+
+use super::command::{Command, Event, Made, Notice, Target};
+use super::compression::Mode as Compression;
+use super::driver::{self, GOODBYE, Parts, Totals};
+use super::guests::Guests;
+use super::link::{Ending, LinkShared, Phase};
+use super::settings::{HostSettings, MAX_CHANNELS};
+use crate::endpoint::{self, Handle};
+use crate::limits::Limits;
+use crate::link::{LinkError, LinkId};
+use crate::packet::MAX_PACKET_SIZE;
+use crate::random;
+use crate::reason::{Farewell, Reason};
+use crate::runtime;
+use crate::stats::{EndpointStats, LinkStats};
+use crate::udp::UdpPort;
+
+/// Closing waits a little longer for the port than the driver may take for its goodbye.
+const RELEASE_BOUND: Duration = GOODBYE.saturating_add(Duration::from_millis(100));
+
+/// Why there is no endpoint.
+#[derive(Debug)]
+pub enum CreateError {
+    /// A setting is out of its range; the text says which and what it may be.
+    Invalid(String),
+    /// The port cannot be had.
+    Bind(std::io::Error),
+}
+
+impl std::fmt::Display for CreateError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Invalid(what) => formatter.write_str(what),
+            Self::Bind(error) => write!(formatter, "the port cannot be had: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for CreateError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Invalid(_) => None,
+            Self::Bind(error) => Some(error),
+        }
+    }
+}
+
+/// The handle of an endpoint.
+#[derive(Clone)]
+pub struct Connection {
+    inner: Arc<Mutex<Inner>>,
+}
+
+struct Inner {
+    /// Gone once closed.
+    handle: Option<Handle<Command, Notice>>,
+    /// What the driver is made of, until the endpoint is armed.
+    parts: Option<Parts>,
+    links: BTreeMap<LinkId, LinkView>,
+    fetched: VecDeque<Notice>,
+    /// The driver has ended by itself, and the game knows.
+    failed: bool,
+    guests: Arc<Guests>,
+    totals: Arc<Totals>,
+    next_link: Arc<AtomicU32>,
+    local: SocketAddr,
+    /// The user chose the port, and may want it again as soon as this endpoint is closed.
+    port_was_chosen: bool,
+    max_peers: usize,
+    max_channels: u8,
+    limits: Limits,
+}
+
+/// A link as the game sees it.
+struct LinkView {
+    phase: Phase,
+    shared: Arc<LinkShared>,
+    channels: u8,
+}
+
+impl Connection {
+    /// Opens a socket. With `with_ids`, clients claim the id of a player with their connect data, and are refused if they
+    /// cannot have it.
+    ///
+    /// # Errors
+    ///
+    /// Names what is out of range, or why the port cannot be had.
+    pub fn bind(settings: &HostSettings, limits: Limits, with_ids: bool) -> Result<Self, CreateError> {
+        let host = Host::new(settings.config(&limits), random::source())
+            .map_err(|error| CreateError::Invalid(error.to_string()))?;
+        let socket = UdpPort::bind(settings.bind, settings.port).map_err(CreateError::Bind)?;
+        let local = socket.local_address();
+        let (handle, port) = endpoint::pair(limits.inbound);
+        let guests = Arc::new(Guests::new(with_ids));
+        let totals = Arc::new(Totals::default());
+        let next_link = Arc::new(AtomicU32::new(0));
+        let mut parts = Parts {
+            host,
+            socket,
+            port,
+            guests: guests.clone(),
+            next_link: next_link.clone(),
+            totals: totals.clone(),
+            limits,
+        };
+        let deciding = guests.clone();
+        parts.host.set_admission(move |request| deciding.admit(request.data));
+        let inner = Inner {
+            handle: Some(handle),
+            parts: Some(parts),
+            links: BTreeMap::new(),
+            fetched: VecDeque::new(),
+            failed: false,
+            guests,
+            totals,
+            next_link,
+            local,
+            port_was_chosen: settings.port != 0,
+            max_peers: settings.max_peers,
+            max_channels: settings.channel_limit(),
+            limits,
+        };
+        Ok(Self { inner: Arc::new(Mutex::new(inner)) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether both mean the same endpoint.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
+    /// Whether it has been closed.
+    pub fn is_closed(&self) -> bool {
+        self.lock().handle.is_none()
+    }
+
+    /// The port that the socket listens on.
+    pub fn local_port(&self) -> u16 {
+        self.lock().local.port()
+    }
+
+    /// The most channels of a connection that somebody else makes.
+    pub fn max_channels(&self) -> u8 {
+        self.lock().max_channels
+    }
+
+    /// Asks somebody for a connection of so many channels, 0 for as many as there may be; `data` is a word to the other end.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::Gone`] once closed, [`LinkError::NoFreeLink`] if there are as many links as there may be.
+    pub fn connect(&self, target: Target, channels: u8, data: u32) -> Result<LinkId, LinkError> {
+        let mut inner = self.lock();
+        if inner.links.len() >= inner.max_peers {
+            return Err(LinkError::NoFreeLink);
+        }
+        let link = LinkId(inner.next_link.fetch_add(1, Ordering::Relaxed));
+        let address = if let Target::Address(address) = &target { Some(*address) } else { None };
+        let shared = Arc::new(LinkShared::new(address));
+        let channels = if channels == 0 { MAX_CHANNELS } else { channels };
+        inner.push(Command::Connect { link, shared: shared.clone(), target, channels, data })?;
+        inner.links.insert(link, LinkView { phase: Phase::Connecting, shared, channels });
+        Ok(link)
+    }
+
+    /// Lets everything that was queued leave, and arms the endpoint.
+    pub fn flush(&self) {
+        let mut inner = self.lock();
+        inner.arm();
+        if let Some(handle) = &inner.handle {
+            handle.flush();
+        }
+    }
+
+    /// The next thing that happened. What it changes is changed when this returns.
+    pub fn next_event(&self) -> Option<Event> {
+        self.next_event_unless(&mut |_| false)
+    }
+
+    /// The next thing that happened, unless `hold` wants it to wait: then it stays the next.
+    pub fn next_event_unless(&self, hold: &mut dyn FnMut(&Event) -> bool) -> Option<Event> {
+        let mut inner = self.lock();
+        inner.arm();
+        inner.next_event_unless(hold)
+    }
+
+    /// Lets everything leave and waits until there is an event, at most for `bound`.
+    pub fn wait_for_event(&self, bound: Duration) -> Option<Event> {
+        self.flush();
+        if let Some(event) = self.next_event() {
+            return Some(event);
+        }
+        // Not under the lock: others may want to send meanwhile.
+        let waiter = self.lock().handle.as_ref()?.waiter();
+        waiter.wait_for_events(bound);
+        self.next_event()
+    }
+
+    /// Queues a packet.
+    ///
+    /// # Errors
+    ///
+    /// If the link or the packet is not fit for it.
+    pub fn send(&self, link: LinkId, channel: u8, mode: Mode, payload: Bytes) -> Result<(), LinkError> {
+        let inner = self.lock();
+        let view = inner.links.get(&link).ok_or(LinkError::Gone)?;
+        if view.phase != Phase::Connected {
+            return Err(LinkError::NotConnected);
+        }
+        if channel >= view.channels {
+            return Err(LinkError::NoSuchChannel(view.channels));
+        }
+        if payload.len() > MAX_PACKET_SIZE {
+            return Err(LinkError::TooLarge);
+        }
+        if mode == Mode::Reliable && !view.shared.reserve(payload.len(), inner.limits.outbound) {
+            return Err(LinkError::QueueFull(view.shared.reserved()));
+        }
+        inner.push(Command::Send { link, channel, mode, payload })
+    }
+
+    /// Ends a link. With [`Ending::Disconnect`] and [`Ending::Later`] an event follows.
+    pub fn end(&self, link: LinkId, how: Ending, word: u32) {
+        let mut inner = self.lock();
+        let Some(view) = inner.links.get_mut(&link) else { return };
+        let at_once = view.phase == Phase::Connecting || matches!(how, Ending::Now | Ending::Reset);
+        view.phase = if how == Ending::Later { Phase::DisconnectLater } else { Phase::Disconnecting };
+        if at_once {
+            inner.links.remove(&link);
+        }
+        // Once closed there is nothing to end.
+        let _ = inner.push(Command::End { link, how, word });
+    }
+
+    /// Ends a link at once; an event with this farewell follows.
+    pub fn abandon(&self, link: LinkId, farewell: Farewell) {
+        let mut inner = self.lock();
+        if let Some(view) = inner.links.get_mut(&link) {
+            view.phase = Phase::Disconnecting;
+            let _ = inner.push(Command::Abandon { link, farewell });
+        }
+    }
+
+    /// Every link that is being made, stands or is being ended.
+    pub fn links(&self) -> Vec<LinkId> {
+        self.lock().links.keys().copied().collect()
+    }
+
+    /// Where a link stands; `None` once it has ended.
+    pub fn phase(&self, link: LinkId) -> Option<Phase> {
+        self.lock().links.get(&link).map(|view| view.phase)
+    }
+
+    /// How many channels a link has.
+    pub fn channels(&self, link: LinkId) -> Option<u8> {
+        self.lock().links.get(&link).map(|view| view.channels)
+    }
+
+    /// Figures of a link, in the words that all transports share.
+    pub fn stats(&self, link: LinkId) -> Option<LinkStats> {
+        self.lock().links.get(&link).map(|view| view.shared.stats())
+    }
+
+    /// Figures of a link, in ENet's own words.
+    pub fn enet_stats(&self, link: LinkId) -> Option<PeerStats> {
+        self.lock().links.get(&link).map(|view| view.shared.figures().enet)
+    }
+
+    /// Where the other end of a link is, as far as that is known.
+    pub fn address(&self, link: LinkId) -> Option<SocketAddr> {
+        self.lock().links.get(&link)?.shared.figures().address
+    }
+
+    /// Figures of the endpoint.
+    pub fn endpoint_stats(&self) -> EndpointStats {
+        let inner = self.lock();
+        let totals = inner.totals.get();
+        EndpointStats {
+            packets_dropped: inner.handle.as_ref().map_or(0, Handle::dropped),
+            bytes_sent: totals.bytes_sent,
+            bytes_received: totals.bytes_received,
+            datagrams_sent: totals.datagrams_sent,
+            datagrams_received: totals.datagrams_received,
+            datagrams_rejected: totals.stray_datagrams + totals.malformed_datagrams,
+            connections_refused: totals.refused_connections,
+        }
+    }
+
+    /// Asks the other end for a sign of life.
+    pub fn ping(&self, link: LinkId) {
+        self.tell(Command::Ping { link });
+    }
+
+    /// Sets how long a link may be silent before it is pinged.
+    pub fn set_ping_interval(&self, link: LinkId, interval: Duration) {
+        self.tell(Command::PingInterval { link, interval });
+    }
+
+    /// Sets when the other end of a link counts as gone.
+    pub fn set_timeouts(&self, link: LinkId, timeouts: Timeouts) {
+        self.tell(Command::Timeouts { link, timeouts });
+    }
+
+    /// Sets how the throttle of a link reacts.
+    pub fn configure_throttle(&self, link: LinkId, throttle: ThrottleConfig) {
+        self.tell(Command::Throttle { link, throttle });
+    }
+
+    /// Sets what this host can take and give, in bytes a second, 0 for no limit.
+    pub fn set_bandwidth(&self, incoming: u32, outgoing: u32) {
+        self.tell(Command::Bandwidth { incoming, outgoing });
+    }
+
+    /// Sets the most channels of connections to come, 0 for as many as there may be.
+    pub fn set_channel_limit(&self, limit: u8) {
+        let limit = if limit == 0 { MAX_CHANNELS } else { limit };
+        self.lock().max_channels = limit;
+        self.tell(Command::ChannelLimit(limit));
+    }
+
+    /// Sets how datagrams are compressed, at both ends alike.
+    pub fn set_compression(&self, mode: Compression) {
+        self.tell(Command::Compress(mode));
+    }
+
+    /// Whether those who want in are told no from now on.
+    pub fn set_refusing(&self, refusing: bool) {
+        self.lock().guests.set_refusing(refusing);
+    }
+
+    /// Sends bytes to somebody outside of any connection, once.
+    pub fn send_datagram(&self, target: Target, payload: Bytes) {
+        self.tell(Command::Datagram { target, payload });
+    }
+
+    /// The limits as they are now.
+    pub fn limits(&self) -> Limits {
+        self.lock().limits
+    }
+
+    /// Sets limits, for links that stand too.
+    pub fn set_limits(&self, limits: Limits) {
+        let mut inner = self.lock();
+        inner.limits = limits;
+        if let Some(handle) = &inner.handle {
+            handle.set_inbound_limit(limits.inbound);
+        }
+        let _ = inner.push(Command::Limits(limits));
+    }
+
+    /// Ends the endpoint: what is queued is still delivered and everybody is told, for 200 ms at most, on the network thread.
+    /// If the port was chosen by the user, it is free again when this returns.
+    pub fn close(&self) {
+        let mut inner = self.lock();
+        // What was queued and never armed has a right to leave, too.
+        if !inner.links.is_empty() {
+            inner.arm();
+        }
+        inner.parts = None;
+        inner.links.clear();
+        inner.fetched.clear();
+        let handle = inner.handle.take();
+        let wait = inner.port_was_chosen;
+        drop(inner);
+        if let Some(handle) = handle {
+            handle.close();
+            if wait && !handle.waiter().wait_until_released(RELEASE_BOUND) {
+                tracing::warn!("the port is not free yet: the network thread is busy");
+            }
+        }
+    }
+
+    fn tell(&self, command: Command) {
+        // Once closed there is nobody to tell.
+        let _ = self.lock().push(command);
+    }
+}
+
+impl Inner {
+    fn push(&self, command: Command) -> Result<(), LinkError> {
+        self.handle.as_ref().ok_or(LinkError::Gone)?.push(command);
+        Ok(())
+    }
+
+    fn arm(&mut self) {
+        let Some(parts) = self.parts.take() else { return };
+        if let Err(error) = runtime::spawn(|stopping| driver::run(parts, stopping)) {
+            let event = Event::Failed(Farewell::with(Reason::Network, error.to_string()));
+            self.fetched.push_back(Notice { event, made: None });
+        }
+    }
+
+    fn next_event_unless(&mut self, hold: &mut dyn FnMut(&Event) -> bool) -> Option<Event> {
+        loop {
+            if self.fetched.is_empty() {
+                self.fetch()?;
+            }
+            if hold(&self.fetched.front()?.event) {
+                return None;
+            }
+            let notice = self.fetched.pop_front()?;
+            if let Some(event) = self.see(notice) {
+                return Some(event);
+            }
+        }
+    }
+
+    fn fetch(&mut self) -> Option<()> {
+        let handle = self.handle.as_mut()?;
+        let driver_ended = handle.fetch(&mut self.fetched);
+        if driver_ended && !self.failed && self.fetched.is_empty() {
+            let farewell = Farewell::with(Reason::Internal, "the network thread has given up");
+            self.fetched.push_back(Notice { event: Event::Failed(farewell), made: None });
+        }
+        Some(())
+    }
+
+    /// Makes the event's change. `None` if it is about a link that the game has ended itself.
+    fn see(&mut self, Notice { event, made }: Notice) -> Option<Event> {
+        match &event {
+            Event::Connected { link, .. } => {
+                let Made { shared, channels, incoming } = made?;
+                // A link that this end asked for and gave up meanwhile stays given up.
+                if !incoming && !self.links.contains_key(link) {
+                    return None;
+                }
+                self.links.insert(*link, LinkView { phase: Phase::Connected, shared, channels });
+                Some(event)
+            }
+            Event::Received { link, .. } => {
+                let phase = self.links.get(link)?.phase;
+                matches!(phase, Phase::Connected | Phase::DisconnectLater).then_some(event)
+            }
+            Event::Disconnected { link, .. } => self.links.remove(link).map(|_| event),
+            Event::Failed(_) => {
+                self.failed = true;
+                self.links.clear();
+                Some(event)
+            }
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The driver's table of links: by their name, and by the protocol's.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use ferry_enet::{Host, PeerId};
+
+use crate::enet::link::LinkShared;
+use crate::link::LinkId;
+
+/// A link that stands, or is being ended.
+pub(super) struct Link {
+    pub(super) id: LinkId,
+    pub(super) peer: PeerId,
+    pub(super) shared: Arc<LinkShared>,
+    /// What it said when it asked to come in, if it did.
+    pub(super) guest_word: Option<u32>,
+    /// Room in the outgoing queue that its packets in the protocol's hands take.
+    taken: usize,
+}
+
+impl Link {
+    pub(super) fn new(id: LinkId, peer: PeerId, shared: Arc<LinkShared>, guest_word: Option<u32>) -> Self {
+        Self { id, peer, shared, guest_word, taken: 0 }
+    }
+}
+
+/// All links of an endpoint.
+pub(super) struct Links {
+    by_id: HashMap<LinkId, u16, BuildHasherDefault<IdHasher>>,
+    by_slot: Vec<Option<Link>>,
+    /// Slots of links that have room to give back.
+    unsettled: Vec<u16>,
+    next_id: Arc<AtomicU32>,
+}
+
+impl Links {
+    pub(super) fn new(next_id: Arc<AtomicU32>) -> Self {
+        Self { by_id: HashMap::default(), by_slot: Vec::new(), unsettled: Vec::new(), next_id }
+    }
+
+    /// A name that no link of this endpoint has had.
+    pub(super) fn draw_id(&self) -> LinkId {
+        LinkId(self.next_id.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(super) fn insert(&mut self, link: Link) {
+        let slot = usize::from(link.peer.slot());
+        if self.by_slot.len() <= slot {
+            self.by_slot.resize_with(slot + 1, || None);
+        }
+        self.by_id.insert(link.id, link.peer.slot());
+        self.by_slot[slot] = Some(link);
+    }
+
+    pub(super) fn get_mut(&mut self, id: LinkId) -> Option<&mut Link> {
+        let slot = *self.by_id.get(&id)?;
+        self.by_slot.get_mut(usize::from(slot))?.as_mut()
+    }
+
+    pub(super) fn peer(&self, id: LinkId) -> Option<PeerId> {
+        let slot = *self.by_id.get(&id)?;
+        self.by_slot.get(usize::from(slot))?.as_ref().map(|link| link.peer)
+    }
+
+    pub(super) fn of_peer(&self, peer: PeerId) -> Option<&Link> {
+        self.by_slot.get(usize::from(peer.slot()))?.as_ref().filter(|link| link.peer == peer)
+    }
+
+    pub(super) fn remove(&mut self, peer: PeerId) -> Option<Link> {
+        let place = self.by_slot.get_mut(usize::from(peer.slot()))?;
+        let link = place.take_if(|link| link.peer == peer)?;
+        self.by_id.remove(&link.id);
+        Some(link)
+    }
+
+    pub(super) fn peers(&self) -> Vec<PeerId> {
+        self.by_slot.iter().flatten().map(|link| link.peer).collect()
+    }
+
+    /// A reliable packet of this cost is in the protocol's hands now.
+    pub(super) fn await_room(&mut self, peer: PeerId, cost: usize) {
+        let Some(Some(link)) = self.by_slot.get_mut(usize::from(peer.slot())) else { return };
+        if link.taken == 0 {
+            self.unsettled.push(peer.slot());
+        }
+        link.taken += cost;
+    }
+
+    /// Gives room back for what has been acknowledged.
+    pub(super) fn release_rooms(&mut self, host: &Host<SocketAddr>) {
+        self.unsettled.retain(|slot| {
+            let Some(Some(link)) = self.by_slot.get_mut(usize::from(*slot)) else { return false };
+            let still = host.reliable_backlog(link.peer).min(link.taken);
+            if still < link.taken {
+                link.shared.release(link.taken - still);
+                link.taken = still;
+            }
+            still > 0
+        });
+    }
+
+    /// Puts down everybody's figures.
+    pub(super) fn publish(&self, host: &Host<SocketAddr>) {
+        for link in self.by_slot.iter().flatten() {
+            if let Some(stats) = host.peer_stats(link.peer) {
+                link.shared.publish(stats, host.address(link.peer).copied());
+            }
+        }
+    }
+}
+
+/// Names of links are numbers in a row: spread well enough by one multiplication.
+#[derive(Default)]
+pub(super) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32(u32::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+}

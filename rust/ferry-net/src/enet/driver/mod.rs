@@ -1,0 +1,613 @@
+//! What runs an ENet endpoint on the network thread: one socket, one protocol host, one end of the seam.
+//!
+//! Everything happens in [`Driver::turn`], in this order: take the game's commands if they are due, read the socket dry, let
+//! the protocol's time pass, hand over what happened, send what is ready in batches. Between turns the driver sleeps until
+//! the game rings, a datagram comes or something is due. A turn is bounded, so that endpoints share the thread.
+//!
+//! The socket is read before time-outs run: after the whole process was stopped for a while, the answers lie in there.
+//!
+//! When the game closes, the driver has [`GOODBYE`] to deliver what is queued and to tell every peer; then it lets go of
+//! the socket, and by dropping its [`Port`] says so.
+
+mod attempts;
+mod links;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use ferry_enet::{DisconnectReason, Host, Mode, PeerId, SendError, Timestamp, UnknownPeer};
+use tokio::sync::mpsc;
+
+use super::command::{Command, Event, Made, Notice, Target};
+use super::guests::Guests;
+use super::link::{Ending, LinkShared};
+use super::settings::timeouts;
+use crate::endpoint::{Commands, Port};
+use crate::limits::Limits;
+use crate::link::LinkId;
+use crate::lookup::{self, Found};
+use crate::reason::{Farewell, Reason};
+use crate::runtime::Stopping;
+use crate::udp::{AsyncPort, Outgoing, UdpPort};
+
+use attempts::{Attempt, Attempts, Next};
+use links::{Link, Links};
+
+/// How long a closed endpoint may take to deliver what is queued.
+pub(super) const GOODBYE: Duration = Duration::from_millis(200);
+
+/// Batches of datagrams read in a turn, of 64 each: what the largest socket buffer holds of small ones takes a few turns.
+const BATCHES_PER_TURN: usize = 32;
+
+/// Datagrams sent in a turn, about.
+const SENT_PER_TURN: usize = 2048;
+
+/// Events handed over in a turn, about. Room is asked for as often.
+const EVENTS_PER_STEP: usize = 512;
+
+/// A socket that is never dry, because of a flood, holds time-outs up for this long at most.
+const TIMEOUTS_WAIT_FOR_READING: Duration = Duration::from_millis(100);
+
+/// How fresh the figures are that the game can ask for.
+const PUBLISH_EVERY: Duration = Duration::from_millis(50);
+
+/// Answers of look-ups that wait for the driver.
+const ANSWERS_IN_FLIGHT: usize = 16;
+
+/// Who asked for a name.
+enum Sought {
+    Link(LinkId),
+    Datagram(Bytes),
+}
+
+/// All that a driver is made of, put together on the game's thread.
+pub(super) struct Parts {
+    pub(super) host: Host<SocketAddr>,
+    pub(super) socket: UdpPort,
+    pub(super) port: Port<Command, Notice>,
+    pub(super) guests: Arc<Guests>,
+    pub(super) next_link: Arc<AtomicU32>,
+    pub(super) totals: Arc<Totals>,
+    pub(super) limits: Limits,
+}
+
+/// Figures of the endpoint, for the game to read at any time.
+#[derive(Debug, Default)]
+pub(super) struct Totals(std::sync::Mutex<ferry_enet::HostStats>);
+
+impl Totals {
+    pub(super) fn get(&self) -> ferry_enet::HostStats {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn set(&self, stats: ferry_enet::HostStats) {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = stats;
+    }
+}
+
+/// Runs an endpoint until its handle is closed or the library goes.
+pub(super) async fn run(parts: Parts, stopping: Stopping) {
+    let Parts { host, socket, port, guests, next_link, totals, limits } = parts;
+    let socket = match socket.into_async() {
+        Ok(socket) => socket,
+        Err(error) => {
+            fail(&port, &error);
+            return;
+        }
+    };
+    let (tell, answers) = mpsc::channel(ANSWERS_IN_FLIGHT);
+    let driver = Driver {
+        host,
+        socket,
+        guests,
+        totals,
+        limits,
+        tell,
+        links: Links::new(next_link),
+        attempts: Attempts::default(),
+        clock: Clock::start(),
+        outgoing: Outgoing::new(),
+        notices: Vec::new(),
+        blocked: false,
+        goodbye_until: None,
+        published: Published { at: Instant::now(), datagrams: 0 },
+    };
+    driver.run(&port, answers, stopping).await;
+    // Dropped last: the socket is gone when the game's side hears of it.
+    drop(port);
+}
+
+fn fail(port: &Port<Command, Notice>, error: &std::io::Error) {
+    tracing::error!("the network failed: {error}");
+    let event = Event::Failed(Farewell::with(Reason::Network, error.to_string()));
+    port.deliver(&mut vec![Notice { event, made: None }]);
+}
+
+struct Driver {
+    host: Host<SocketAddr>,
+    socket: AsyncPort,
+    guests: Arc<Guests>,
+    totals: Arc<Totals>,
+    limits: Limits,
+    tell: mpsc::Sender<(Sought, Found)>,
+    links: Links,
+    attempts: Attempts,
+    clock: Clock,
+    outgoing: Outgoing,
+    notices: Vec<Notice>,
+    /// The socket takes no more datagrams for now.
+    blocked: bool,
+    /// Set once the endpoint is closing.
+    goodbye_until: Option<Instant>,
+    published: Published,
+}
+
+struct Published {
+    at: Instant,
+    /// How many datagrams there had been.
+    datagrams: u64,
+}
+
+/// What a turn leaves to be done.
+struct Rest {
+    /// There is more to do at once.
+    more: bool,
+    /// The game's commands are due then.
+    commands_at: Option<Instant>,
+}
+
+impl Driver {
+    async fn run(
+        mut self,
+        port: &Port<Command, Notice>,
+        mut answers: mpsc::Receiver<(Sought, Found)>,
+        mut stopping: Stopping,
+    ) {
+        let mut commands = Vec::new();
+        loop {
+            let rest = match self.turn(port, &mut commands, stopping.asked()) {
+                Ok(Some(rest)) => rest,
+                Ok(None) => return,
+                Err(error) => {
+                    fail(port, &error);
+                    return;
+                }
+            };
+            if rest.more {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            let due = self.next_due(rest.commands_at);
+            let stopping_is_news = !stopping.asked();
+            tokio::select! {
+                biased;
+                () = port.rung() => {}
+                // The other end of the channel is ours too, so it is never closed.
+                Some((sought, found)) = answers.recv() => self.found(sought, found),
+                () = self.socket.readable() => {}
+                () = self.socket.writable(), if self.blocked => self.blocked = false,
+                () = until(due) => {}
+                () = stopping.wait(), if stopping_is_news => {}
+            }
+        }
+    }
+
+    /// Does everything once. `None` when the endpoint has ended.
+    fn turn(
+        &mut self,
+        port: &Port<Command, Notice>,
+        commands: &mut Vec<Command>,
+        stopping: bool,
+    ) -> std::io::Result<Option<Rest>> {
+        let mut commands_at = None;
+        match port.take_commands(commands, Instant::now()) {
+            Commands::None => {}
+            Commands::Until(at) => commands_at = Some(at),
+            Commands::Taken => {
+                for command in commands.drain(..) {
+                    self.obey(command);
+                }
+            }
+        }
+        if self.goodbye_until.is_none() && (stopping || port.closed()) {
+            self.begin_goodbye();
+        }
+        let dry = self.read()?;
+        self.pass_time(dry);
+        let room = self.hand_over(port);
+        let idle = self.send()?;
+        self.links.release_rooms(&self.host);
+        self.publish();
+        if self.goodbye_until.is_some_and(|until| self.nobody_left() || Instant::now() >= until) {
+            self.end()?;
+            return Ok(None);
+        }
+        let more = !dry || !room || (!idle && !self.blocked);
+        Ok(Some(Rest { more, commands_at }))
+    }
+
+    /// Reads the socket; false if there may be more in it.
+    fn read(&mut self) -> std::io::Result<bool> {
+        for _ in 0..BATCHES_PER_TURN {
+            let now = self.clock.now();
+            let host = &mut self.host;
+            let read = self.socket.receive(|from, datagram| host.handle_input(now, from, datagram))?;
+            if read == 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn pass_time(&mut self, dry: bool) {
+        let now = self.clock.now();
+        if let Some(due) = self.host.poll_timeout()
+            && due <= now
+            && (dry || due + TIMEOUTS_WAIT_FOR_READING <= now)
+        {
+            self.host.handle_timeout(now);
+        }
+        while let Some(next) = self.attempts.take_due(Instant::now()) {
+            self.go_on_trying(next);
+        }
+    }
+
+    /// Fetches the protocol's events and hands them to the game; false if there are more and there is room.
+    fn hand_over(&mut self, port: &Port<Command, Notice>) -> bool {
+        let closing = self.goodbye_until.is_some();
+        if !closing && !port.has_room() {
+            return true;
+        }
+        let mut complete = false;
+        for _ in 0..EVENTS_PER_STEP {
+            let Some(event) = self.host.poll_event() else {
+                complete = true;
+                break;
+            };
+            self.translate(event);
+        }
+        if closing {
+            self.notices.clear();
+        }
+        port.deliver(&mut self.notices);
+        complete
+    }
+
+    fn translate(&mut self, event: ferry_enet::Event) {
+        match event {
+            ferry_enet::Event::Received { peer, channel, mode, payload } => {
+                if let Some(link) = self.links.of_peer(peer) {
+                    let event = Event::Received { link: link.id, channel, mode, payload };
+                    self.notices.push(Notice { event, made: None });
+                }
+            }
+            ferry_enet::Event::Connected { peer, data } => self.connected(peer, data),
+            ferry_enet::Event::Disconnected { peer, reason } => self.disconnected(peer, reason),
+        }
+    }
+
+    fn connected(&mut self, peer: PeerId, data: u32) {
+        let address = self.host.address(peer).copied();
+        let attempt = self.attempts.succeeded(peer);
+        let incoming = attempt.is_none();
+        let link = match attempt {
+            Some(Attempt { link, shared, .. }) => {
+                // An error would mean that it has ended: then its event follows.
+                let _ = self.host.set_timeouts(peer, timeouts(&self.limits));
+                Link::new(link, peer, shared, None)
+            }
+            None => {
+                if !self.guests.enter(data) {
+                    let _ = self.host.disconnect_now(peer, Reason::BadId.word());
+                    return;
+                }
+                let id = self.links.draw_id();
+                Link::new(id, peer, Arc::new(LinkShared::new(address)), Some(data))
+            }
+        };
+        if let Some(stats) = self.host.peer_stats(peer) {
+            link.shared.publish(stats, address);
+        }
+        let channels = self.host.channel_count(peer).unwrap_or_default();
+        let made = Some(Made { shared: link.shared.clone(), channels, incoming });
+        self.notices.push(Notice { event: Event::Connected { link: link.id, data }, made });
+        self.links.insert(link);
+    }
+
+    fn disconnected(&mut self, peer: PeerId, reason: DisconnectReason) {
+        if let Some(next) = self.attempts.failed(peer, reason) {
+            self.go_on_trying(next);
+            return;
+        }
+        let Some(link) = self.forget(peer) else { return };
+        let (farewell, word) = farewell_of(reason);
+        self.report_end(link.id, farewell, word);
+    }
+
+    fn report_end(&mut self, link: LinkId, farewell: Farewell, word: u32) {
+        let event = Event::Disconnected { link, farewell, word };
+        self.notices.push(Notice { event, made: None });
+    }
+
+    fn forget(&mut self, peer: PeerId) -> Option<Link> {
+        let link = self.links.remove(peer)?;
+        if let Some(data) = link.guest_word {
+            self.guests.leave(data);
+        }
+        Some(link)
+    }
+
+    /// Sends what is ready; false if the turn's share did not suffice or the socket is full.
+    fn send(&mut self) -> std::io::Result<bool> {
+        let mut sent = 0;
+        while sent < SENT_PER_TURN && !self.blocked {
+            let now = self.clock.now();
+            let mut exhausted = false;
+            while let Some(buffer) = self.outgoing.buffer() {
+                let Some(transmit) = self.host.poll_transmit(now, buffer) else {
+                    exhausted = true;
+                    break;
+                };
+                self.outgoing.push(transmit.to, transmit.len);
+            }
+            if self.outgoing.is_empty() {
+                return Ok(true);
+            }
+            let flushed = self.socket.flush(&mut self.outgoing)?;
+            sent += flushed.sent;
+            self.blocked = flushed.blocked;
+            if exhausted && !self.blocked {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Send { link, channel, mode, payload } => self.send_packet(link, channel, mode, payload),
+            Command::Connect { link, shared, target, channels, data } => {
+                let bound = self.limits.connect_timeout;
+                self.attempts.add(Attempt::new(link, shared, channels, data, bound));
+                match target {
+                    Target::Address(address) => self.found(Sought::Link(link), Ok(vec![address])),
+                    Target::Name(name, port) => self.look_up(name, port, Sought::Link(link)),
+                }
+            }
+            Command::End { link, how, word } => self.end_link(link, how, word),
+            Command::Abandon { link, farewell } => {
+                if let Some(peer) = self.links.peer(link) {
+                    let _ = self.host.disconnect_now(peer, farewell.reason.word());
+                    self.forget(peer);
+                    self.report_end(link, farewell, 0);
+                }
+            }
+            Command::Ping { link } => self.adjust(link, Host::ping),
+            Command::PingInterval { link, interval } => {
+                self.adjust(link, |host, peer| host.set_ping_interval(peer, interval));
+            }
+            Command::Timeouts { link, timeouts } => {
+                self.adjust(link, |host, peer| host.set_timeouts(peer, timeouts));
+            }
+            Command::Throttle { link, throttle } => {
+                self.adjust(link, |host, peer| host.configure_throttle(peer, throttle));
+            }
+            Command::Bandwidth { incoming, outgoing } => self.host.set_bandwidth(incoming, outgoing),
+            Command::ChannelLimit(limit) => self.host.set_channel_limit(limit),
+            Command::Compress(mode) => self.host.set_compressor(mode.compressor()),
+            Command::Limits(limits) => self.set_limits(limits),
+            Command::Datagram { target, payload } => match target {
+                Target::Address(address) => self.send_datagram(address, &payload),
+                Target::Name(name, port) => self.look_up(name, port, Sought::Datagram(payload)),
+            },
+        }
+    }
+
+    /// Does something to a link's peer. One that has ended meanwhile is no error: the game hears of it at its next poll.
+    fn adjust(
+        &mut self,
+        link: LinkId,
+        change: impl FnOnce(&mut Host<SocketAddr>, PeerId) -> Result<(), UnknownPeer>,
+    ) {
+        let peer = self.links.peer(link).or_else(|| self.attempts.peer(link));
+        if let Some(peer) = peer {
+            let _ = change(&mut self.host, peer);
+        }
+    }
+
+    fn send_packet(&mut self, id: LinkId, channel: u8, mode: Mode, payload: Bytes) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        let (peer, cost) = (link.peer, LinkShared::cost_of(payload.len()));
+        let len = payload.len();
+        let outcome = self.host.send(peer, channel, mode, payload);
+        if mode == Mode::Reliable {
+            match outcome {
+                Ok(()) => self.links.await_room(peer, cost),
+                Err(_) => link.shared.release(cost),
+            }
+        }
+        if outcome == Err(SendError::TooLarge) {
+            let detail = format!("{len} bytes do not go into what both ends agreed on");
+            self.obey(Command::Abandon { link: id, farewell: Farewell::with(Reason::PacketTooLarge, detail) });
+        }
+    }
+
+    fn end_link(&mut self, id: LinkId, how: Ending, word: u32) {
+        if let Some(attempt) = self.attempts.remove(id) {
+            if let Some(peer) = attempt.peer {
+                let _ = self.host.disconnect_now(peer, word);
+            }
+            return;
+        }
+        let Some(peer) = self.links.peer(id) else { return };
+        // It may have ended in this moment: then its event is on the way.
+        let _ = match how {
+            Ending::Disconnect => self.host.disconnect(peer, word),
+            Ending::Later => self.host.disconnect_later(peer, word),
+            Ending::Now => self.host.disconnect_now(peer, word),
+            Ending::Reset => self.host.reset(peer),
+        };
+        if matches!(how, Ending::Now | Ending::Reset) {
+            self.forget(peer);
+        }
+    }
+
+    fn set_limits(&mut self, limits: Limits) {
+        let patience = timeouts(&limits);
+        if patience != timeouts(&self.limits) {
+            for peer in self.links.peers() {
+                let _ = self.host.set_timeouts(peer, patience);
+            }
+        }
+        self.attempts.set_bound(limits.connect_timeout);
+        self.limits = limits;
+    }
+
+    fn send_datagram(&mut self, to: SocketAddr, payload: &[u8]) {
+        // It is for opening a way through a router, and may get lost like any datagram: also for want of room.
+        let Some(buffer) = self.outgoing.buffer() else { return };
+        let Some(place) = buffer.get_mut(..payload.len()) else { return };
+        place.copy_from_slice(payload);
+        self.outgoing.push(to, payload.len());
+    }
+
+    fn look_up(&mut self, name: String, port: u16, sought: Sought) {
+        let tell = self.tell.clone();
+        lookup::find(name, port, move |found| {
+            // Nobody listens any more once the endpoint has ended.
+            let _ = tell.blocking_send((sought, found));
+        });
+    }
+
+    fn found(&mut self, sought: Sought, found: Found) {
+        match (sought, found) {
+            (Sought::Link(link), found) => {
+                if let Some(next) = self.attempts.resolved(link, found, self.socket.reaches_ipv6()) {
+                    self.go_on_trying(next);
+                }
+            }
+            (Sought::Datagram(payload), Ok(addresses)) => {
+                if let Some(address) = addresses.first() {
+                    self.send_datagram(*address, &payload);
+                }
+            }
+            (Sought::Datagram(_), Err(reason)) => tracing::warn!("no datagram was sent: {reason}"),
+        }
+    }
+
+    /// Acts on what an attempt wants next.
+    fn go_on_trying(&mut self, next: Next) {
+        match next {
+            Next::Try { link, address, channels, data, instead_of } => {
+                if let Some(peer) = instead_of {
+                    let _ = self.host.reset(peer);
+                }
+                match self.host.connect(address, channels, data) {
+                    Ok(peer) => {
+                        // The attempt has a deadline of its own.
+                        let _ = self.host.set_timeouts(peer, attempts::NO_TIMEOUT);
+                        self.attempts.trying(link, peer);
+                    }
+                    Err(error) => {
+                        if let Some(failure) = self.attempts.give_up(link, error.to_string()) {
+                            self.go_on_trying(failure);
+                        }
+                    }
+                }
+            }
+            Next::Fail { link, farewell, word, peer } => {
+                if let Some(peer) = peer {
+                    let _ = self.host.reset(peer);
+                }
+                self.report_end(link, farewell, word);
+            }
+        }
+    }
+
+    fn begin_goodbye(&mut self) {
+        self.goodbye_until = Some(Instant::now() + GOODBYE);
+        self.guests.set_refusing(true);
+        for attempt in self.attempts.take_all() {
+            if let Some(peer) = attempt.peer {
+                let _ = self.host.disconnect_now(peer, Reason::LocalClose.word());
+            }
+        }
+        for peer in self.links.peers() {
+            let _ = self.host.disconnect_later(peer, Reason::LocalClose.word());
+        }
+    }
+
+    fn nobody_left(&self) -> bool {
+        self.host.peers().next().is_none() && self.outgoing.is_empty()
+    }
+
+    /// The last words to those who have not answered.
+    fn end(&mut self) -> std::io::Result<()> {
+        let peers: Vec<PeerId> = self.host.peers().collect();
+        for peer in peers {
+            let _ = self.host.disconnect_now(peer, Reason::LocalClose.word());
+        }
+        self.blocked = false;
+        self.send().map(drop)
+    }
+
+    fn publish(&mut self) {
+        let stats = self.host.stats();
+        self.totals.set(stats);
+        let datagrams = stats.datagrams_received + stats.datagrams_sent;
+        if datagrams != self.published.datagrams && self.published.at.elapsed() >= PUBLISH_EVERY {
+            self.links.publish(&self.host);
+            self.published = Published { at: Instant::now(), datagrams };
+        }
+    }
+
+    /// When there is something to do if nothing else happens.
+    fn next_due(&self, commands_at: Option<Instant>) -> Option<Instant> {
+        let protocol = self.host.poll_timeout().map(|at| self.clock.instant(at));
+        let stats = self.host.stats();
+        let unpublished = stats.datagrams_received + stats.datagrams_sent != self.published.datagrams;
+        let publish = unpublished.then(|| self.published.at + PUBLISH_EVERY);
+        [protocol, commands_at, self.attempts.next_due(), self.goodbye_until, publish].into_iter().flatten().min()
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn farewell_of(reason: DisconnectReason) -> (Farewell, u32) {
+    match reason {
+        DisconnectReason::ByRemote(word) | DisconnectReason::Refused(word) => {
+            (Reason::heard(word).into(), word)
+        }
+        DisconnectReason::ByUs => (Reason::LocalClose.into(), 0),
+        DisconnectReason::TimedOut => (Reason::Timeout.into(), 0),
+        DisconnectReason::HandshakeFailed => (Reason::Protocol.into(), 0),
+        DisconnectReason::PacketTooLong => (Reason::PacketTooLarge.into(), 0),
+    }
+}
+
+/// The protocol's time, which counts from the endpoint's beginning.
+struct Clock {
+    started: Instant,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self { started: Instant::now() }
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(0) + self.started.elapsed()
+    }
+
+    fn instant(&self, at: Timestamp) -> Instant {
+        self.started + Duration::from_micros(at.as_micros())
+    }
+}

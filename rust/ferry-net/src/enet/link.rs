@@ -1,0 +1,134 @@
+//! One connection of an endpoint, as both sides of the seam know it.
+//!
+//! A link has a name that is never used again, and a little memory that both threads share: how much of its outgoing queue
+//! is taken, and its latest figures. What else the game's thread sees of it, such as its phase, changes only when the
+//! game fetches events, so that it is the same during a whole frame.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use ferry_enet::PeerStats;
+
+use crate::stats::LinkStats;
+
+/// The scale of ENet's packet loss.
+const LOSS_SCALE: f64 = 65536.0;
+
+/// What a queued packet counts besides its bytes, so that a flood of empty ones is bounded too.
+const PACKET_OVERHEAD: usize = 64;
+
+/// Where a link stands, as the game's side knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Being made.
+    Connecting,
+    /// It stands.
+    Connected,
+    /// It stands until everything that is queued has arrived.
+    DisconnectLater,
+    /// Its end is on the way.
+    Disconnecting,
+}
+
+/// How to end a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Drop what is queued, tell the other end, and wait until it knows.
+    Disconnect,
+    /// The same, once all that is queued has arrived.
+    Later,
+    /// Drop what is queued, tell the other end once, forget it.
+    Now,
+    /// Forget it.
+    Reset,
+}
+
+/// What both threads know of a link.
+#[derive(Debug, Default)]
+pub(crate) struct LinkShared {
+    reserved: AtomicUsize,
+    figures: Mutex<Figures>,
+}
+
+/// The figures that the driver has put down last.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Figures {
+    /// ENet's own.
+    pub(crate) enet: PeerStats,
+    /// Where the other end is.
+    pub(crate) address: Option<SocketAddr>,
+}
+
+impl LinkShared {
+    pub(super) fn new(address: Option<SocketAddr>) -> Self {
+        Self { figures: Mutex::new(Figures { address, ..Figures::default() }), ..Self::default() }
+    }
+
+    /// Takes room for a reliable packet in the outgoing queue. An empty queue has room for any.
+    pub(super) fn reserve(&self, payload: usize, limit: usize) -> bool {
+        let cost = payload + PACKET_OVERHEAD;
+        let before = self.reserved.fetch_add(cost, Ordering::AcqRel);
+        let fits = before == 0 || before + cost <= limit;
+        if !fits {
+            self.reserved.fetch_sub(cost, Ordering::AcqRel);
+        }
+        fits
+    }
+
+    /// What a packet of this length has taken.
+    pub(super) fn cost_of(payload: usize) -> usize {
+        payload + PACKET_OVERHEAD
+    }
+
+    /// Gives room back.
+    pub(super) fn release(&self, cost: usize) {
+        self.reserved.fetch_sub(cost, Ordering::AcqRel);
+    }
+
+    /// How much of the queue is taken.
+    pub(super) fn reserved(&self) -> usize {
+        self.reserved.load(Ordering::Acquire)
+    }
+
+    pub(super) fn publish(&self, enet: PeerStats, address: Option<SocketAddr>) {
+        *self.figures.lock().unwrap_or_else(PoisonError::into_inner) = Figures { enet, address };
+    }
+
+    pub(super) fn figures(&self) -> Figures {
+        self.figures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// In the words that all transports share.
+    pub(super) fn stats(&self) -> LinkStats {
+        let Figures { enet, address } = self.figures();
+        LinkStats {
+            rtt: enet.rtt,
+            jitter: enet.jitter,
+            loss: f64::from(enet.packet_loss) / LOSS_SCALE,
+            bytes_sent: enet.bytes_sent,
+            bytes_received: enet.bytes_received,
+            packets_sent: enet.packets_sent,
+            packets_received: enet.packets_received,
+            packets_dropped: enet.throttled_packets + enet.outgoing_overflows + enet.incoming_overflows,
+            queued_bytes: self.reserved().max(enet.queued_bytes) as u64,
+            address,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_queue_takes_any_packet_and_a_used_one_what_fits() {
+        let link = LinkShared::default();
+        assert!(link.reserve(5000, 1000));
+        assert!(!link.reserve(1, 1000));
+        link.release(LinkShared::cost_of(5000));
+        assert!(link.reserve(400, 1000) && link.reserve(400, 1000));
+        assert!(!link.reserve(400, 1000));
+        assert_eq!(link.reserved(), 2 * LinkShared::cost_of(400));
+    }
+}

@@ -1,0 +1,23 @@
+//! Ferry's transports: what carries a multiplayer game's packets, without the engine.
+//!
+//! The game's thread talks to one network thread ([`runtime`]) through queues (`endpoint`), so that no call of the game
+//! waits for the network. Each transport has a folder of its own ([`enet`]) with the handle that the game's side holds and
+//! the driver that runs on the network thread. What is the same for all stands beside them: [`reason`], [`stats`],
+//! [`limits`], [`packet`], and [`multiplayer`], which is what Godot calls a MultiplayerPeer.
+//!
+//! Usable, and tested, as a plain library: `tests/` plays whole matches without an engine.
+#![forbid(unsafe_code)]
+
+mod endpoint;
+pub mod enet;
+pub mod limits;
+pub mod link;
+mod lookup;
+pub mod multiplayer;
+pub mod packet;
+pub mod peer_id;
+mod random;
+pub mod reason;
+pub mod runtime;
+pub mod stats;
+pub mod udp;

@@ -1,0 +1,28 @@
+//! Limits that a game may change at any time, the same on every transport.
+
+use std::time::Duration;
+
+/// Times and sizes of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How long to try to reach somebody.
+    pub connect_timeout: Duration,
+    /// How long a peer may be silent, at most, before it counts as gone.
+    pub peer_timeout: Duration,
+    /// Bytes of reliable packets that may wait to be sent to one peer. An empty queue takes any packet.
+    pub outbound: usize,
+    /// Bytes of packets that may wait for the game, of all peers together. Beyond, reliable ones wait at their
+    /// senders.
+    pub inbound: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            peer_timeout: Duration::from_secs(30),
+            outbound: 64 * 1024 * 1024,
+            inbound: 64 * 1024 * 1024,
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What a multiplayer game stands on: one endpoint of any transport.
+
+use bytes::Bytes;
+
+use crate::limits::Limits;
+use crate::link::{LinkError, LinkId};
+use crate::packet::TransferMode;
+use crate::reason::{Farewell, Reason};
+use crate::stats::{EndpointStats, LinkStats};
+
+/// An endpoint that can carry a multiplayer game. A handle: clones mean the same endpoint.
+pub trait Carrier: Clone {
+    /// The next thing that happened, unless `hold` wants it to wait: then it stays the next.
+    fn next_event(&self, hold: &mut dyn FnMut(Upcoming) -> bool) -> Option<Event>;
+
+    /// Queues a packet, on one of the game's channels (0 is the usual one).
+    ///
+    /// # Errors
+    ///
+    /// If the link or the packet is not fit for it.
+    fn send(&self, link: LinkId, channel: i32, mode: TransferMode, payload: Bytes) -> Result<(), LinkError>;
+
+    /// Lets what is queued leave.
+    fn flush(&self);
+
+    /// Ends a link once everything that is queued has arrived; an event follows. `told` is the reason that the other end
+    /// hears.
+    fn disconnect(&self, link: LinkId, told: Reason);
+
+    /// Forgets a link at once, without an event.
+    fn reset(&self, link: LinkId);
+
+    /// Ends a link at once, for a reason of this end; an event with it follows.
+    fn abandon(&self, link: LinkId, farewell: Farewell);
+
+    /// Whether those who want in are told no from now on.
+    fn set_refusing(&self, refusing: bool);
+
+    /// Sets times and sizes.
+    fn set_limits(&self, limits: Limits);
+
+    /// Figures of a link; `None` once it has ended.
+    fn stats(&self, link: LinkId) -> Option<LinkStats>;
+
+    /// Figures of the endpoint.
+    fn endpoint_stats(&self) -> EndpointStats;
+
+    /// Delivers what is queued, says goodbye to everybody and ends.
+    fn close(&self);
+}
+
+/// What the next event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upcoming {
+    /// A link that stands.
+    Connected,
+    /// A packet.
+    Packet,
+    /// The end of a link.
+    End(LinkId),
+    /// The end of the endpoint.
+    Failure,
+}
+
+/// What has happened to an endpoint.
+#[derive(Debug)]
+pub enum Event {
+    /// A link stands. `word` is the other end's, if it made the link.
+    Connected {
+        /// Which one.
+        link: LinkId,
+        /// The id that a client claims.
+        word: u32,
+    },
+    /// A packet has come.
+    Received {
+        /// From whom.
+        link: LinkId,
+        /// On which of the game's channels.
+        channel: i32,
+        /// How it travelled.
+        mode: TransferMode,
+        /// Its bytes.
+        payload: Bytes,
+    },
+    /// A link has ended, or was never made.
+    Disconnected {
+        /// Which one.
+        link: LinkId,
+        /// Why.
+        farewell: Farewell,
+    },
+    /// The endpoint itself has failed.
+    Failed(Farewell),
+}

@@ -1,0 +1,93 @@
+//! Packets that have come and wait to be read.
+
+use std::collections::{HashMap, VecDeque};
+
+use bytes::Bytes;
+
+use crate::packet::TransferMode;
+
+/// A packet that has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// The sender's id.
+    pub from: i32,
+    /// The game's channel.
+    pub channel: i32,
+    /// How it travelled.
+    pub mode: TransferMode,
+    /// Its bytes.
+    pub payload: Bytes,
+}
+
+#[derive(Default)]
+pub(super) struct Incoming {
+    packets: VecDeque<Packet>,
+    /// How many of them are from whom.
+    of: HashMap<i32, usize>,
+    bytes: usize,
+    /// The packet that was taken last: the engine reads its bytes where they are.
+    lent: Bytes,
+    empty_packets: u64,
+}
+
+impl Incoming {
+    /// Takes a packet in. Empty ones are counted only: the engine prints an error for each.
+    pub(super) fn push(&mut self, packet: Packet) {
+        if packet.payload.is_empty() {
+            self.empty_packets += 1;
+            return;
+        }
+        self.bytes += packet.payload.len();
+        *self.of.entry(packet.from).or_default() += 1;
+        self.packets.push_back(packet);
+    }
+
+    pub(super) fn front(&self) -> Option<&Packet> {
+        self.packets.front()
+    }
+
+    pub(super) fn take(&mut self) -> Option<&[u8]> {
+        let packet = self.packets.pop_front()?;
+        self.bytes -= packet.payload.len();
+        if let Some(count) = self.of.get_mut(&packet.from) {
+            *count -= 1;
+            if *count == 0 {
+                self.of.remove(&packet.from);
+            }
+        }
+        self.lent = packet.payload;
+        Some(&self.lent)
+    }
+
+    pub(super) fn forget_lent(&mut self) {
+        self.lent = Bytes::new();
+    }
+
+    /// Whether packets of this peer wait.
+    pub(super) fn has_of(&self, id: i32) -> bool {
+        self.of.contains_key(&id)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.packets.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.packets.is_empty()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn empty_packets(&self) -> u64 {
+        self.empty_packets
+    }
+
+    /// Forgets the packets, but for the one that is lent.
+    pub(super) fn clear(&mut self) {
+        self.packets.clear();
+        self.of.clear();
+        self.bytes = 0;
+    }
+}

@@ -1,0 +1,614 @@
+//! What Godot's MultiplayerPeer is, for every transport: ids, roles, the packets that wait, and the order of signals.
+//!
+//! [`Multiplayer`] lives on the game's thread. A class of the engine's side owns one, starts it as server, client or mesh on
+//! a [`Carrier`], and then calls [`Multiplayer::begin_poll`] and [`Multiplayer::next_notice`] until there is none, emitting each
+//! notice while *nothing* of this is borrowed: a handler may send, close, disconnect, poll again or start anew. What a
+//! notice changes is changed just before it is returned, and not earlier.
+//!
+//! Two rules of the engine decide the order. It reads packets only while the status after a poll is CONNECTED, and drops
+//! packets of peers it does not know any more: so the end of a link waits while packets of that peer are unread. And
+//! `peer_disconnected` comes before the status changes: so a client's end is told in steps.
+//!
+//! A packet that does not fit into a peer's queue ends that peer (see [`Overflow`]); a game that does not read its packets
+//! makes its peers wait, since no more is fetched than [`Limits::inbound`].
+
+mod carrier;
+mod departures;
+mod incoming;
+mod send;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+pub use carrier::{Carrier, Event, Upcoming};
+pub use incoming::Packet;
+pub use send::{Overflow, PutError};
+
+use departures::Departures;
+use incoming::Incoming;
+
+use crate::limits::Limits;
+use crate::link::LinkId;
+use crate::packet::{PacketMaker, TransferMode};
+use crate::peer_id::PeerId;
+use crate::reason::{Farewell, Reason};
+use crate::stats::{EndpointStats, LinkStats};
+
+/// How long the end of a link waits for its packets to be read, if none is.
+const UNREAD_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The key of a server's or client's only carrier; in a mesh, carriers go by the peer's id.
+const ONLY: i32 = 0;
+
+/// The engine's ConnectionStatus, with its numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Status {
+    /// Nothing is open.
+    #[default]
+    Disconnected = 0,
+    /// A client that has no answer yet.
+    Connecting = 1,
+    /// Everything else.
+    Connected = 2,
+}
+
+/// What an open peer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Others connect to it.
+    Server,
+    /// It connects to a server.
+    Client,
+    /// It is one of many that are connected to each other.
+    Mesh,
+}
+
+/// Something to tell the game.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// `peer_connected`
+    PeerConnected(i32),
+    /// `peer_disconnected`
+    PeerDisconnected(i32),
+    /// `peer_lost`: right after `peer_disconnected`, with the reason.
+    PeerLost(i32, Farewell),
+    /// `connection_succeeded`
+    ConnectionSucceeded,
+    /// `connection_failed`
+    ConnectionFailed(Farewell),
+    /// `server_disconnected`
+    ServerDisconnected(Farewell),
+}
+
+/// What is left to do of an event.
+enum Step {
+    Tell(Notice),
+    /// The status becomes DISCONNECTED.
+    Close,
+}
+
+/// Why a call was refused. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateError {
+    /// The peer is open already.
+    AlreadyActive,
+    /// The peer is not open.
+    NotActive,
+    /// It is no mesh.
+    NotAMesh,
+    /// Nobody here has this id.
+    UnknownPeer(i32),
+    /// No id can be this number.
+    InvalidId(i32),
+}
+
+/// Somebody connected to us.
+struct Peer {
+    carrier: i32,
+    link: LinkId,
+    /// This end is sending it away: nothing of it counts any more.
+    leaving: bool,
+}
+
+/// One multiplayer peer.
+pub struct Multiplayer<C: Carrier> {
+    role: Option<Role>,
+    status: Status,
+    unique_id: i32,
+    carriers: BTreeMap<i32, C>,
+    peers: HashMap<i32, Peer>,
+    ids: HashMap<(i32, LinkId), i32>,
+    incoming: Incoming,
+    departures: Departures,
+    steps: VecDeque<Step>,
+    /// Since when the end of a link has waited for its packets to be read.
+    holding_since: Option<Instant>,
+    maker: PacketMaker,
+    target: i32,
+    channel: i32,
+    mode: TransferMode,
+    refusing: bool,
+    limits: Limits,
+    overflow: Overflow,
+    overflows: send::OverflowReports,
+}
+
+impl<C: Carrier> Default for Multiplayer<C> {
+    fn default() -> Self {
+        Self {
+            role: None,
+            status: Status::Disconnected,
+            unique_id: 0,
+            carriers: BTreeMap::new(),
+            peers: HashMap::new(),
+            ids: HashMap::new(),
+            incoming: Incoming::default(),
+            departures: Departures::default(),
+            steps: VecDeque::new(),
+            holding_since: None,
+            maker: PacketMaker::default(),
+            target: 0,
+            channel: 0,
+            mode: TransferMode::Reliable,
+            refusing: false,
+            limits: Limits::default(),
+            overflow: Overflow::default(),
+            overflows: send::OverflowReports::default(),
+        }
+    }
+}
+
+impl<C: Carrier> Multiplayer<C> {
+    /// Opens as a server.
+    ///
+    /// # Errors
+    ///
+    /// If it is open already.
+    pub fn start_server(&mut self, carrier: C) -> Result<(), StateError> {
+        self.start(Role::Server, Status::Connected, PeerId::SERVER.get())?;
+        self.carriers.insert(ONLY, carrier);
+        Ok(())
+    }
+
+    /// Opens as a client with this id, whose connection to the server is being made.
+    ///
+    /// # Errors
+    ///
+    /// If it is open already.
+    pub fn start_client(&mut self, carrier: C, link: LinkId, id: PeerId) -> Result<(), StateError> {
+        self.start(Role::Client, Status::Connecting, id.get())?;
+        self.carriers.insert(ONLY, carrier);
+        self.add(PeerId::SERVER.get(), ONLY, link);
+        Ok(())
+    }
+
+    /// Opens as a member of a mesh, with this id.
+    ///
+    /// # Errors
+    ///
+    /// If the id is none, or it is open already.
+    pub fn start_mesh(&mut self, id: i32) -> Result<(), StateError> {
+        let id = PeerId::new(id).ok_or(StateError::InvalidId(id))?;
+        self.start(Role::Mesh, Status::Connected, id.get())
+    }
+
+    fn start(&mut self, role: Role, status: Status, id: i32) -> Result<(), StateError> {
+        self.check_inactive()?;
+        self.role = Some(role);
+        self.status = status;
+        self.unique_id = id;
+        self.refusing = false;
+        self.departures = Departures::default();
+        Ok(())
+    }
+
+    /// Says whether it can be opened.
+    ///
+    /// # Errors
+    ///
+    /// If it is open already.
+    pub fn check_inactive(&self) -> Result<(), StateError> {
+        if self.role.is_some() { Err(StateError::AlreadyActive) } else { Ok(()) }
+    }
+
+    /// Takes a connection into a mesh. Its `peer_connected` is told by the next [`Multiplayer::next_notice`].
+    ///
+    /// # Errors
+    ///
+    /// If this is no mesh.
+    pub fn add_mesh_peer(&mut self, id: i32, carrier: C, link: LinkId) -> Result<(), StateError> {
+        if self.role != Some(Role::Mesh) {
+            return Err(StateError::NotAMesh);
+        }
+        carrier.set_limits(self.limits);
+        if let Some(before) = self.remove(id) {
+            self.ids.remove(&(before.carrier, before.link));
+        }
+        self.carriers.insert(id, carrier);
+        self.add(id, id, link);
+        self.steps.push_back(Step::Tell(Notice::PeerConnected(id)));
+        Ok(())
+    }
+
+    fn add(&mut self, id: i32, carrier: i32, link: LinkId) {
+        self.peers.insert(id, Peer { carrier, link, leaving: false });
+        self.ids.insert((carrier, link), id);
+    }
+
+    fn remove(&mut self, id: i32) -> Option<Peer> {
+        let peer = self.peers.remove(&id)?;
+        self.ids.remove(&(peer.carrier, peer.link));
+        if let Some(stats) = self.carriers.get(&peer.carrier).and_then(|carrier| carrier.stats(peer.link)) {
+            self.departures.note_stats(id, stats);
+        }
+        Some(peer)
+    }
+
+    /// Whether it is open.
+    pub fn is_active(&self) -> bool {
+        self.role.is_some()
+    }
+
+    /// What it is, if it is open.
+    pub fn role(&self) -> Option<Role> {
+        self.role
+    }
+
+    /// The engine's status.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// The own id, 0 if it is not open.
+    pub fn unique_id(&self) -> i32 {
+        self.unique_id
+    }
+
+    /// The endpoint of a server or client.
+    pub fn carrier(&self) -> Option<&C> {
+        self.carriers.get(&ONLY)
+    }
+
+    /// The endpoint and the link that lead to a peer.
+    pub fn way_to(&self, id: i32) -> Option<(&C, LinkId)> {
+        let peer = self.peers.get(&id)?;
+        Some((self.carriers.get(&peer.carrier)?, peer.link))
+    }
+
+    /// Forgets the packet that was lent last, and looks at what has come.
+    pub fn begin_poll(&mut self) {
+        self.incoming.forget_lent();
+    }
+
+    /// The next thing to tell the game; `None` when this poll is over.
+    pub fn next_notice(&mut self) -> Option<Notice> {
+        loop {
+            match self.steps.pop_front() {
+                Some(Step::Tell(notice)) => return Some(notice),
+                Some(Step::Close) => self.close_keeping_steps(),
+                None => {
+                    let (carrier, event) = self.next_event()?;
+                    self.digest(carrier, event);
+                }
+            }
+        }
+    }
+
+    fn next_event(&mut self) -> Option<(i32, Event)> {
+        let Self { carriers, ids, incoming, holding_since, limits, .. } = self;
+        for (key, carrier) in carriers {
+            let event = carrier.next_event(&mut |upcoming| match upcoming {
+                Upcoming::Connected => false,
+                Upcoming::Packet => incoming.bytes() > limits.inbound,
+                Upcoming::End(link) => {
+                    let unread = ids.get(&(*key, link)).is_some_and(|id| incoming.has_of(*id));
+                    unread && waits(holding_since)
+                }
+                Upcoming::Failure => !incoming.is_empty() && waits(holding_since),
+            });
+            if let Some(event) = event {
+                return Some((*key, event));
+            }
+        }
+        None
+    }
+
+    fn digest(&mut self, carrier: i32, event: Event) {
+        match event {
+            Event::Connected { link, word } => self.connected(carrier, link, word),
+            Event::Received { link, channel, mode, payload } => {
+                let Some(id) = self.ids.get(&(carrier, link)) else { return };
+                if self.peers.get(id).is_some_and(|peer| !peer.leaving) {
+                    self.incoming.push(Packet { from: *id, channel, mode, payload });
+                }
+            }
+            Event::Disconnected { link, farewell } => self.disconnected(carrier, link, farewell),
+            Event::Failed(farewell) => self.failed(carrier, farewell),
+        }
+    }
+
+    fn connected(&mut self, carrier: i32, link: LinkId, word: u32) {
+        match self.role {
+            Some(Role::Client) => {
+                self.status = Status::Connected;
+                self.tell(Notice::PeerConnected(PeerId::SERVER.get()));
+                self.tell(Notice::ConnectionSucceeded);
+            }
+            Some(Role::Server) => match PeerId::of_client(word).map(PeerId::get) {
+                Some(id) if !self.peers.contains_key(&id) => {
+                    self.add(id, carrier, link);
+                    self.tell(Notice::PeerConnected(id));
+                }
+                // The network thread lets nobody in like this; a peer that was sent away by force may still be going.
+                _ => self.reset(carrier, link),
+            },
+            // In a mesh, connections are made outside and brought in.
+            Some(Role::Mesh) | None => self.reset(carrier, link),
+        }
+    }
+
+    fn reset(&self, carrier: i32, link: LinkId) {
+        if let Some(carrier) = self.carriers.get(&carrier) {
+            carrier.reset(link);
+        }
+    }
+
+    fn disconnected(&mut self, carrier: i32, link: LinkId, farewell: Farewell) {
+        let Some(id) = self.ids.get(&(carrier, link)).copied() else { return };
+        if self.role == Some(Role::Client) {
+            self.client_ended(farewell);
+            return;
+        }
+        self.remove(id);
+        if self.role == Some(Role::Mesh)
+            && let Some(carrier) = self.carriers.remove(&carrier)
+        {
+            carrier.close();
+        }
+        self.lose(id, farewell);
+    }
+
+    fn lose(&mut self, id: i32, farewell: Farewell) {
+        self.departures.note(id, farewell.clone());
+        self.tell(Notice::PeerDisconnected(id));
+        self.tell(Notice::PeerLost(id, farewell));
+    }
+
+    fn client_ended(&mut self, farewell: Farewell) {
+        let server = PeerId::SERVER.get();
+        let was_connected = self.status == Status::Connected;
+        if was_connected {
+            self.lose(server, farewell.clone());
+        } else {
+            self.departures.note(server, farewell.clone());
+        }
+        self.steps.push_back(Step::Close);
+        self.tell(if was_connected {
+            Notice::ServerDisconnected(farewell)
+        } else {
+            Notice::ConnectionFailed(farewell)
+        });
+    }
+
+    fn failed(&mut self, carrier: i32, farewell: Farewell) {
+        match self.role {
+            Some(Role::Client) => self.client_ended(farewell),
+            Some(Role::Server) => {
+                for id in self.peers.keys().copied().collect::<Vec<_>>() {
+                    self.lose(id, farewell.clone());
+                }
+                self.steps.push_back(Step::Close);
+                self.tell(Notice::ServerDisconnected(farewell));
+            }
+            Some(Role::Mesh) | None => {
+                self.carriers.remove(&carrier);
+                if self.remove(carrier).is_some() {
+                    self.lose(carrier, farewell);
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, notice: Notice) {
+        self.steps.push_back(Step::Tell(notice));
+    }
+
+    /// Ends the connection to a peer: what is queued for it still arrives. Without `force`, the game is told once the other end
+    /// knows; with it, the peer is forgotten at once, without a signal.
+    ///
+    /// # Errors
+    ///
+    /// If it is not open, or nobody has this id.
+    pub fn disconnect_peer(&mut self, id: i32, force: bool) -> Result<(), StateError> {
+        if !self.is_active() {
+            return Err(StateError::NotActive);
+        }
+        let peer = self.peers.get_mut(&id).ok_or(StateError::UnknownPeer(id))?;
+        let already_leaving = std::mem::replace(&mut peer.leaving, true);
+        let (key, link) = (peer.carrier, peer.link);
+        let told = if self.role == Some(Role::Server) { Reason::Kicked } else { Reason::RemoteClose };
+        if let Some(carrier) = self.carriers.get(&key)
+            && !already_leaving
+        {
+            carrier.disconnect(link, told);
+        }
+        if !force {
+            return Ok(());
+        }
+        self.departures.note(id, Reason::LocalClose.into());
+        self.remove(id);
+        match self.role {
+            Some(Role::Client) => self.close(),
+            Some(Role::Mesh) => {
+                if let Some(carrier) = self.carriers.remove(&key) {
+                    carrier.close();
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Delivers what is queued, says goodbye to everybody and is not open any more. No signals.
+    pub fn close(&mut self) {
+        self.steps.clear();
+        self.close_keeping_steps();
+    }
+
+    fn close_keeping_steps(&mut self) {
+        for carrier in std::mem::take(&mut self.carriers).into_values() {
+            carrier.close();
+        }
+        self.role = None;
+        self.status = Status::Disconnected;
+        self.unique_id = 0;
+        self.peers.clear();
+        self.ids.clear();
+        self.incoming.clear();
+        self.holding_since = None;
+        self.maker.forget_last();
+        self.refusing = false;
+    }
+
+    /// Lets what was put leave now.
+    pub fn flush(&self) {
+        for carrier in self.carriers.values() {
+            carrier.flush();
+        }
+    }
+
+    /// How many packets wait to be read.
+    pub fn available_packets(&self) -> usize {
+        self.incoming.len()
+    }
+
+    /// The next packet to be read.
+    pub fn next_packet(&self) -> Option<&Packet> {
+        self.incoming.front()
+    }
+
+    /// Takes the next packet; its bytes stay until the next call, or the next poll.
+    pub fn take_packet(&mut self) -> Option<&[u8]> {
+        self.holding_since = None;
+        self.incoming.take()
+    }
+
+    /// To whom packets go: 0 for all, an id, or all but one as its negative.
+    pub fn set_target(&mut self, target: i32) {
+        self.target = target;
+    }
+
+    /// The channel that packets go on.
+    pub fn channel(&self) -> i32 {
+        self.channel
+    }
+
+    /// Sets it.
+    pub fn set_channel(&mut self, channel: i32) {
+        self.channel = channel;
+    }
+
+    /// How packets travel.
+    pub fn mode(&self) -> TransferMode {
+        self.mode
+    }
+
+    /// Sets it.
+    pub fn set_mode(&mut self, mode: TransferMode) {
+        self.mode = mode;
+    }
+
+    /// Whether new clients are told no.
+    pub fn is_refusing(&self) -> bool {
+        self.refusing
+    }
+
+    /// Sets it.
+    pub fn set_refusing(&mut self, refusing: bool) {
+        self.refusing = refusing;
+        for carrier in self.carriers.values() {
+            carrier.set_refusing(refusing);
+        }
+    }
+
+    /// Times and sizes.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Sets them, for connections that stand too.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+        for carrier in self.carriers.values() {
+            carrier.set_limits(limits);
+        }
+    }
+
+    /// What becomes of a peer whose queue is full.
+    pub fn overflow(&self) -> Overflow {
+        self.overflow
+    }
+
+    /// Sets it.
+    pub fn set_overflow(&mut self, overflow: Overflow) {
+        self.overflow = overflow;
+    }
+
+    /// Why the connection to a peer ended, or could not be made. [`Reason::None`] while it stands, or if there was none.
+    pub fn farewell(&self, id: i32) -> Farewell {
+        if self.peers.contains_key(&id) { Reason::None.into() } else { self.departures.farewell(id) }
+    }
+
+    /// Figures of the connection to a peer; the last ones, if it has ended.
+    pub fn stats(&self, id: i32) -> Option<LinkStats> {
+        match self.way_to(id) {
+            Some((carrier, link)) => carrier.stats(link),
+            None => self.departures.stats(id),
+        }
+    }
+
+    /// Figures of everything together.
+    pub fn endpoint_stats(&self) -> EndpointStats {
+        let each = self.carriers.values().map(Carrier::endpoint_stats);
+        each.fold(EndpointStats::default(), EndpointStats::plus)
+    }
+
+    /// The ids of all peers, in order.
+    pub fn peer_ids(&self) -> Vec<i32> {
+        let mut ids: Vec<i32> = self.peers.keys().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Packets without bytes that came; the engine has no use for them.
+    pub fn empty_packets(&self) -> u64 {
+        self.incoming.empty_packets()
+    }
+}
+
+impl<C: Carrier> Drop for Multiplayer<C> {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Whether something may wait a little longer for packets to be read.
+fn waits(since: &mut Option<Instant>) -> bool {
+    since.get_or_insert_with(Instant::now).elapsed() < UNREAD_PATIENCE
+}
+
+impl std::fmt::Display for StateError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::AlreadyActive => formatter.write_str("The multiplayer instance is already active."),
+            Self::NotActive => formatter.write_str("The multiplayer instance isn't currently active."),
+            Self::NotAMesh => {
+                formatter.write_str("The multiplayer instance is not a mesh. Call 'create_mesh' first.")
+            }
+            Self::UnknownPeer(id) => write!(formatter, "No peer has the ID {id}."),
+            Self::InvalidId(id) => write!(formatter, "The unique ID must be greater than 0, not {id}."),
+        }
+    }
+}
+
+impl std::error::Error for StateError {}

@@ -1,0 +1,129 @@
+//! Sending: who is meant, and what happens when a queue is full.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::{Carrier, Multiplayer, Role, Status};
+use crate::link::LinkError;
+use crate::peer_id::PeerId;
+use crate::reason::{Farewell, Reason};
+
+/// Warnings about full queues, at most one in this time.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+
+/// What becomes of a peer whose queue has no room for a reliable packet. The engine ignores errors of sending, and a game
+/// that misses a reliable packet goes wrong in ways that nobody understands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overflow {
+    /// The peer is disconnected, with reason QUEUE_FULL.
+    #[default]
+    Disconnect = 0,
+    /// The packet is lost, and sending it returns the error only.
+    ReturnError = 1,
+}
+
+/// Why a packet was not sent (to all it was meant for).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PutError {
+    /// The peer is not open.
+    NotActive,
+    /// It is not connected yet.
+    NotConnected,
+    /// Nobody here has this id.
+    UnknownTarget(i32),
+    /// This peer does not take it; others, if there were any, have got it.
+    Link(i32, LinkError),
+}
+
+impl std::fmt::Display for PutError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotActive => formatter.write_str("The multiplayer instance isn't currently active."),
+            Self::NotConnected => formatter
+                .write_str("The multiplayer instance isn't currently connected to any server or client."),
+            Self::UnknownTarget(id) => write!(formatter, "Invalid target peer: {id}."),
+            Self::Link(id, error) => write!(formatter, "Nothing was sent to peer {id}: {error}."),
+        }
+    }
+}
+
+impl std::error::Error for PutError {}
+
+/// When full queues were reported last.
+#[derive(Default)]
+pub(super) struct OverflowReports {
+    last: Option<Instant>,
+    withheld: u64,
+}
+
+impl<C: Carrier> Multiplayer<C> {
+    /// Queues a packet for whoever is the target.
+    ///
+    /// # Errors
+    ///
+    /// If there is no way to the target, or a queue is full.
+    pub fn put_packet(&mut self, bytes: &[u8]) -> Result<(), PutError> {
+        if self.role.is_none() {
+            return Err(PutError::NotActive);
+        }
+        if self.status != Status::Connected {
+            return Err(PutError::NotConnected);
+        }
+        let target = self.target;
+        if target != 0 && !self.peers.contains_key(&target.saturating_abs()) {
+            return Err(PutError::UnknownTarget(target));
+        }
+        let payload = self.maker.make(bytes);
+        if self.role == Some(Role::Client) {
+            return self.put_to(PeerId::SERVER.get(), payload);
+        }
+        if target > 0 {
+            return self.put_to(target, payload);
+        }
+        let mut outcome = Ok(());
+        for id in self.peer_ids().into_iter().filter(|id| *id != -target) {
+            match self.put_to(id, payload.clone()) {
+                // One that is going does not spoil a packet for all.
+                Ok(()) | Err(PutError::Link(_, LinkError::NotConnected | LinkError::Gone)) => {}
+                Err(error) => outcome = Err(error),
+            }
+        }
+        outcome
+    }
+
+    fn put_to(&mut self, id: i32, payload: Bytes) -> Result<(), PutError> {
+        let Some((carrier, link)) = self.way_to(id) else { return Err(PutError::UnknownTarget(id)) };
+        let outcome = carrier.send(link, self.channel, self.mode, payload);
+        match outcome {
+            Ok(()) => Ok(()),
+            // As with the engine's own: packets to somebody who is just going are nobody's concern.
+            Err(LinkError::NotConnected | LinkError::Gone) => Ok(()),
+            Err(error) => {
+                if let LinkError::QueueFull(bytes) = error {
+                    self.queue_is_full(id, bytes);
+                }
+                Err(PutError::Link(id, error))
+            }
+        }
+    }
+
+    fn queue_is_full(&mut self, id: i32, bytes: usize) {
+        let limit = self.limits.outbound;
+        let now = Instant::now();
+        if self.overflows.last.is_none_or(|last| now - last >= REPORT_EVERY) {
+            let withheld = std::mem::take(&mut self.overflows.withheld);
+            let more = if withheld > 0 { format!(" ({withheld} more since the last warning)") } else { String::new() };
+            tracing::warn!("the queue of peer {id} is full: {bytes} bytes wait, the limit is {limit}{more}");
+            self.overflows.last = Some(now);
+        } else {
+            self.overflows.withheld += 1;
+        }
+        if self.overflow == Overflow::Disconnect
+            && let Some((carrier, link)) = self.way_to(id)
+        {
+            let detail = format!("{bytes} bytes waited to be sent, the limit is {limit}");
+            carrier.abandon(link, Farewell::with(Reason::QueueFull, detail));
+        }
+    }
+}
