@@ -13,7 +13,7 @@ extends RefCounted
 
 ## Whether Ferry's library is loaded.
 static func is_available() -> bool:
-	return ClassDB.can_instantiate(&"FerryENetMultiplayerPeer")
+	return _is_there(&"FerryENetMultiplayerPeer")
 
 
 ## A [code]FerryENetMultiplayerPeer[/code], or an [ENetMultiplayerPeer]. Their methods are the same, and they
@@ -30,6 +30,11 @@ static func enet_connection() -> RefCounted:
 # Null where none is there, as in an engine built without the ENet module.
 static func _first_of(classes: Array[StringName]) -> RefCounted:
 	for name in classes:
-		if ClassDB.can_instantiate(name):
+		if _is_there(name):
 			return ClassDB.instantiate(name)
 	return null
+
+
+# To ask for more than its existence is an error for a class that is not there.
+static func _is_there(name: StringName) -> bool:
+	return ClassDB.class_exists(name) and ClassDB.can_instantiate(name)

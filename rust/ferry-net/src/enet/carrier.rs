@@ -154,7 +154,7 @@ impl Carrier for Connection {
     }
 
     fn close(&self) {
-        Self::close(self);
+        Self::close(self, Reason::LocalClose.word());
     }
 }
 

@@ -83,6 +83,7 @@ struct Inner {
     guests: Arc<Guests>,
     totals: Arc<Totals>,
     next_link: Arc<AtomicU32>,
+    goodbye_word: Arc<AtomicU32>,
     local: SocketAddr,
     /// The user chose the port, and may want it again as soon as this endpoint is closed.
     port_was_chosen: bool,
@@ -114,12 +115,14 @@ impl Connection {
         let guests = Arc::new(Guests::new(with_ids));
         let totals = Arc::new(Totals::default());
         let next_link = Arc::new(AtomicU32::new(0));
+        let goodbye_word = Arc::new(AtomicU32::new(Reason::LocalClose.word()));
         let mut parts = Parts {
             host,
             socket,
             port,
             guests: guests.clone(),
             next_link: next_link.clone(),
+            goodbye_word: goodbye_word.clone(),
             totals: totals.clone(),
             limits,
         };
@@ -134,6 +137,7 @@ impl Connection {
             guests,
             totals,
             next_link,
+            goodbye_word,
             local,
             port_was_chosen: settings.port != 0,
             max_peers: settings.max_peers,
@@ -326,6 +330,9 @@ impl Connection {
 
     /// Sets how the throttle of a link reacts.
     pub fn configure_throttle(&self, link: LinkId, throttle: ThrottleConfig) {
+        if let Some(view) = self.lock().links.get(&link) {
+            view.shared.show_throttle(throttle);
+        }
         self.tell(Command::Throttle { link, throttle });
     }
 
@@ -371,10 +378,11 @@ impl Connection {
         let _ = inner.push(Command::Limits(limits));
     }
 
-    /// Ends the endpoint: what is queued is still delivered and everybody is told, for 200 ms at most, on the network thread.
-    /// If the port was chosen by the user, it is free again when this returns.
-    pub fn close(&self) {
+    /// Ends the endpoint: what is queued is still delivered and everybody is told with this word, for 200 ms at most, on the
+    /// network thread. If the port was chosen by the user, it is free again when this returns.
+    pub fn close(&self, word: u32) {
         let mut inner = self.lock();
+        inner.goodbye_word.store(word, Ordering::Relaxed);
         // What was queued and never armed has a right to leave, too.
         if !inner.links.is_empty() {
             inner.arm();

@@ -8,12 +8,18 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use ferry_enet::PeerStats;
+use ferry_enet::{PeerStats, ThrottleConfig};
 
 use crate::stats::LinkStats;
 
 /// The scale of ENet's packet loss.
 const LOSS_SCALE: f64 = 65536.0;
+
+/// What ENet takes a round trip for before one was measured.
+const UNKNOWN_ROUND_TRIP_MS: u32 = 500;
+
+/// The scale of ENet's throttle.
+const THROTTLE_SCALE: u32 = 32;
 
 /// What a queued packet counts besides its bytes, so that a flood of empty ones is bounded too.
 const PACKET_OVERHEAD: usize = 64;
@@ -61,8 +67,22 @@ pub(crate) struct Figures {
 }
 
 impl LinkShared {
+    /// Before anything was measured, with the figures that ENet begins with.
     pub(super) fn new(address: Option<SocketAddr>) -> Self {
-        Self { figures: Mutex::new(Figures { address, ..Figures::default() }), ..Self::default() }
+        let mut enet = PeerStats {
+            round_trip_time_ms: UNKNOWN_ROUND_TRIP_MS,
+            last_round_trip_time_ms: UNKNOWN_ROUND_TRIP_MS,
+            packet_throttle: THROTTLE_SCALE,
+            packet_throttle_limit: THROTTLE_SCALE,
+            ..PeerStats::default()
+        };
+        put_throttle(&mut enet, ThrottleConfig::default());
+        Self { figures: Mutex::new(Figures { enet, address }), ..Self::default() }
+    }
+
+    /// What the game has just set is what it sees, before the driver tells.
+    pub(super) fn show_throttle(&self, throttle: ThrottleConfig) {
+        put_throttle(&mut self.figures.lock().unwrap_or_else(PoisonError::into_inner).enet, throttle);
     }
 
     /// Takes room for a reliable packet in the outgoing queue. An empty queue has room for any.
@@ -115,6 +135,12 @@ impl LinkShared {
             address,
         }
     }
+}
+
+fn put_throttle(stats: &mut PeerStats, throttle: ThrottleConfig) {
+    stats.packet_throttle_interval_ms = u32::try_from(throttle.interval.as_millis()).unwrap_or(u32::MAX);
+    stats.packet_throttle_acceleration = throttle.acceleration;
+    stats.packet_throttle_deceleration = throttle.deceleration;
 }
 
 #[cfg(test)]

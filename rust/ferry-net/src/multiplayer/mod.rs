@@ -83,6 +83,8 @@ pub enum Notice {
 /// What is left to do of an event.
 enum Step {
     Tell(Notice),
+    /// This peer is not known any more: after its `peer_disconnected`, in whose handlers it still is.
+    Forget(i32, LinkId),
     /// The status becomes DISCONNECTED.
     Close,
 }
@@ -188,6 +190,7 @@ impl<C: Carrier> Multiplayer<C> {
     ///
     /// If the id is none, or it is open already.
     pub fn start_mesh(&mut self, id: i32) -> Result<(), StateError> {
+        // In this order, as the engine.
         let id = PeerId::new(id).ok_or(StateError::InvalidId(id))?;
         self.start(Role::Mesh, Status::Connected, id.get())
     }
@@ -211,7 +214,7 @@ impl<C: Carrier> Multiplayer<C> {
         if self.role.is_some() { Err(StateError::AlreadyActive) } else { Ok(()) }
     }
 
-    /// Takes a connection into a mesh. Its `peer_connected` is told by the next [`Multiplayer::next_notice`].
+    /// Takes a connection into a mesh. Telling the game is the caller's, as the engine does it within the call.
     ///
     /// # Errors
     ///
@@ -221,12 +224,9 @@ impl<C: Carrier> Multiplayer<C> {
             return Err(StateError::NotAMesh);
         }
         carrier.set_limits(self.limits);
-        if let Some(before) = self.remove(id) {
-            self.ids.remove(&(before.carrier, before.link));
-        }
+        self.remove(id);
         self.carriers.insert(id, carrier);
         self.add(id, id, link);
-        self.steps.push_back(Step::Tell(Notice::PeerConnected(id)));
         Ok(())
     }
 
@@ -254,6 +254,11 @@ impl<C: Carrier> Multiplayer<C> {
         self.role
     }
 
+    /// Whether the server may pass packets on between its clients: not in a mesh, where all are connected.
+    pub fn can_relay(&self) -> bool {
+        matches!(self.role, Some(Role::Server | Role::Client))
+    }
+
     /// The engine's status.
     pub fn status(&self) -> Status {
         self.status
@@ -275,9 +280,11 @@ impl<C: Carrier> Multiplayer<C> {
         Some((self.carriers.get(&peer.carrier)?, peer.link))
     }
 
-    /// Forgets the packet that was lent last, and looks at what has come.
+    /// Forgets the packet that was lent last, and lets leave what was put since the last frame's end: who polls in a loop of
+    /// his own has no frames.
     pub fn begin_poll(&mut self) {
         self.incoming.forget_lent();
+        self.flush();
     }
 
     /// The next thing to tell the game; `None` when this poll is over.
@@ -285,6 +292,7 @@ impl<C: Carrier> Multiplayer<C> {
         loop {
             match self.steps.pop_front() {
                 Some(Step::Tell(notice)) => return Some(notice),
+                Some(Step::Forget(id, link)) => self.forget(id, link),
                 Some(Step::Close) => self.close_keeping_steps(),
                 None => {
                     let (carrier, event) = self.next_event()?;
@@ -359,28 +367,36 @@ impl<C: Carrier> Multiplayer<C> {
             self.client_ended(farewell);
             return;
         }
+        self.lose(id, link, farewell);
+    }
+
+    fn lose(&mut self, id: i32, link: LinkId, farewell: Farewell) {
+        self.departures.note(id, farewell.clone());
+        self.tell(Notice::PeerDisconnected(id));
+        self.steps.push_back(Step::Forget(id, link));
+        self.tell(Notice::PeerLost(id, farewell));
+    }
+
+    /// Unless the id means somebody else by now.
+    fn forget(&mut self, id: i32, link: LinkId) {
+        if self.peers.get(&id).is_none_or(|peer| peer.link != link) {
+            return;
+        }
         self.remove(id);
         if self.role == Some(Role::Mesh)
-            && let Some(carrier) = self.carriers.remove(&carrier)
+            && let Some(carrier) = self.carriers.remove(&id)
         {
             carrier.close();
         }
-        self.lose(id, farewell);
-    }
-
-    fn lose(&mut self, id: i32, farewell: Farewell) {
-        self.departures.note(id, farewell.clone());
-        self.tell(Notice::PeerDisconnected(id));
-        self.tell(Notice::PeerLost(id, farewell));
     }
 
     fn client_ended(&mut self, farewell: Farewell) {
         let server = PeerId::SERVER.get();
         let was_connected = self.status == Status::Connected;
+        self.departures.note(server, farewell.clone());
         if was_connected {
-            self.lose(server, farewell.clone());
-        } else {
-            self.departures.note(server, farewell.clone());
+            self.tell(Notice::PeerDisconnected(server));
+            self.tell(Notice::PeerLost(server, farewell.clone()));
         }
         self.steps.push_back(Step::Close);
         self.tell(if was_connected {
@@ -394,16 +410,16 @@ impl<C: Carrier> Multiplayer<C> {
         match self.role {
             Some(Role::Client) => self.client_ended(farewell),
             Some(Role::Server) => {
-                for id in self.peers.keys().copied().collect::<Vec<_>>() {
-                    self.lose(id, farewell.clone());
+                let peers: Vec<(i32, LinkId)> = self.peers.iter().map(|(id, peer)| (*id, peer.link)).collect();
+                for (id, link) in peers {
+                    self.lose(id, link, farewell.clone());
                 }
                 self.steps.push_back(Step::Close);
                 self.tell(Notice::ServerDisconnected(farewell));
             }
             Some(Role::Mesh) | None => {
-                self.carriers.remove(&carrier);
-                if self.remove(carrier).is_some() {
-                    self.lose(carrier, farewell);
+                if let Some(link) = self.peers.get(&carrier).map(|peer| peer.link) {
+                    self.lose(carrier, link, farewell);
                 }
             }
         }
@@ -433,6 +449,10 @@ impl<C: Carrier> Multiplayer<C> {
             carrier.disconnect(link, told);
         }
         if !force {
+            // A connection that is still being made has no end to wait for.
+            if self.status == Status::Connecting && !already_leaving {
+                self.client_ended(Reason::LocalClose.into());
+            }
             return Ok(());
         }
         self.departures.note(id, Reason::LocalClose.into());
@@ -456,14 +476,15 @@ impl<C: Carrier> Multiplayer<C> {
     }
 
     fn close_keeping_steps(&mut self) {
+        for id in self.peers.keys().copied().collect::<Vec<_>>() {
+            self.remove(id);
+        }
         for carrier in std::mem::take(&mut self.carriers).into_values() {
             carrier.close();
         }
         self.role = None;
         self.status = Status::Disconnected;
         self.unique_id = 0;
-        self.peers.clear();
-        self.ids.clear();
         self.incoming.clear();
         self.holding_since = None;
         self.maker.forget_last();

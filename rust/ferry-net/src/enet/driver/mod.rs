@@ -14,7 +14,7 @@ mod links;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -70,6 +70,8 @@ pub(super) struct Parts {
     pub(super) port: Port<Command, Notice>,
     pub(super) guests: Arc<Guests>,
     pub(super) next_link: Arc<AtomicU32>,
+    /// What everybody is told when the endpoint is closed.
+    pub(super) goodbye_word: Arc<AtomicU32>,
     pub(super) totals: Arc<Totals>,
     pub(super) limits: Limits,
 }
@@ -90,7 +92,7 @@ impl Totals {
 
 /// Runs an endpoint until its handle is closed or the library goes.
 pub(super) async fn run(parts: Parts, stopping: Stopping) {
-    let Parts { host, socket, port, guests, next_link, totals, limits } = parts;
+    let Parts { host, socket, port, guests, next_link, goodbye_word, totals, limits } = parts;
     let socket = match socket.into_async() {
         Ok(socket) => socket,
         Err(error) => {
@@ -103,6 +105,7 @@ pub(super) async fn run(parts: Parts, stopping: Stopping) {
         host,
         socket,
         guests,
+        goodbye_word,
         totals,
         limits,
         tell,
@@ -130,6 +133,7 @@ struct Driver {
     host: Host<SocketAddr>,
     socket: AsyncPort,
     guests: Arc<Guests>,
+    goodbye_word: Arc<AtomicU32>,
     totals: Arc<Totals>,
     limits: Limits,
     tell: mpsc::Sender<(Sought, Found)>,
@@ -357,7 +361,7 @@ impl Driver {
                 return Ok(true);
             }
             let flushed = self.socket.flush(&mut self.outgoing)?;
-            sent += flushed.sent;
+            sent += flushed.sent + flushed.skipped;
             self.blocked = flushed.blocked;
             if exhausted && !self.blocked {
                 return Ok(true);
@@ -528,15 +532,16 @@ impl Driver {
     }
 
     fn begin_goodbye(&mut self) {
+        let word = self.goodbye_word.load(Ordering::Relaxed);
         self.goodbye_until = Some(Instant::now() + GOODBYE);
         self.guests.set_refusing(true);
         for attempt in self.attempts.take_all() {
             if let Some(peer) = attempt.peer {
-                let _ = self.host.disconnect_now(peer, Reason::LocalClose.word());
+                let _ = self.host.disconnect_now(peer, word);
             }
         }
         for peer in self.links.peers() {
-            let _ = self.host.disconnect_later(peer, Reason::LocalClose.word());
+            let _ = self.host.disconnect_later(peer, word);
         }
     }
 
@@ -547,8 +552,9 @@ impl Driver {
     /// The last words to those who have not answered.
     fn end(&mut self) -> std::io::Result<()> {
         let peers: Vec<PeerId> = self.host.peers().collect();
+        let word = self.goodbye_word.load(Ordering::Relaxed);
         for peer in peers {
-            let _ = self.host.disconnect_now(peer, Reason::LocalClose.word());
+            let _ = self.host.disconnect_now(peer, word);
         }
         self.blocked = false;
         self.send().map(drop)
@@ -604,10 +610,10 @@ impl Clock {
     }
 
     fn now(&self) -> Timestamp {
-        Timestamp::from_micros(0) + self.started.elapsed()
+        Timestamp::from_micros(10_000_000) + self.started.elapsed()
     }
 
     fn instant(&self, at: Timestamp) -> Instant {
-        self.started + Duration::from_micros(at.as_micros())
+        self.started + Duration::from_micros(at.as_micros().saturating_sub(10_000_000))
     }
 }

@@ -1,0 +1,452 @@
+//! `FerryENetMultiplayerPeer`: a game's peer over ENet, with the API of the engine's `ENetMultiplayerPeer`.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ferry_net::enet::{self, Connection, Target};
+use ferry_net::limits::Limits;
+use ferry_net::multiplayer::{Notice, Overflow, Role, StateError};
+use ferry_net::reason::Farewell;
+use ferry_net::udp::BindAddress;
+use godot::classes::MultiplayerPeerExtension;
+use godot::global::Error;
+use godot::prelude::*;
+
+use crate::convert;
+use crate::enet_connection::{FerryENetConnection, channel_count, host_settings};
+use crate::enet_packet_peer::FerryENetPacketPeer;
+use crate::peer_state::{PeerClass, PeerState};
+use crate::virtual_calls::multiplayer_peer;
+
+/// The most channels of a game besides channel 0.
+const MAX_GAME_CHANNELS: i64 = 253;
+
+/// A multiplayer peer over ENet, in place of [ENetMultiplayerPeer].
+///
+/// Set it as [member MultiplayerAPI.multiplayer_peer] after [method create_server], [method create_client] or
+/// [method create_mesh]. On the wire it is what [ENetMultiplayerPeer] is: either end of a game can be either.
+///
+/// The network runs on a thread of its own, so nobody is lost while the game loads, and a frame only pays for handing packets
+/// over. What a frame sends to a peer leaves together at its end. Every ending has a reason: see the signals,
+/// [method get_disconnect_reason] and [FerryDisconnect].
+///
+/// Differences from [ENetMultiplayerPeer]:
+///
+/// - [method create_server] gives [code]max_channels[/code] and the bandwidths the meaning that the documents say; the engine's
+///   passes them on shifted by one.
+/// - [method create_client] never blocks: a host name is looked up on the way, and one that is not found ends in
+///   [signal connection_failed] with [constant FerryDisconnect.RESOLVE], where the engine's returns
+///   [constant ERR_CANT_CREATE].
+/// - A server that is full or refuses new connections says so: the client fails at once.
+/// - [method MultiplayerPeer.disconnect_peer], [method MultiplayerPeer.close] and dropping the last reference deliver what was
+///   sent before; the engine's drop what has not left yet.
+/// - Sending on a channel that the connection does not have, or more than its queue takes, is an error; the engine's returns
+///   [constant OK].
+/// - [signal MultiplayerPeer.peer_disconnected] waits until the packets of that peer have been read.
+/// - Packets without bytes are counted and dropped: the engine's scene multiplayer prints an error for each.
+/// - IPv4 and IPv6 work in every build.
+#[derive(GodotClass)]
+#[class(tool, init, base = MultiplayerPeerExtension)]
+pub(crate) struct FerryENetMultiplayerPeer {
+    base: Base<MultiplayerPeerExtension>,
+    state: Arc<PeerState<Connection>>,
+    set_up: Mutex<SetUp>,
+
+    /// The underlying [FerryENetConnection] of a server or client, [code]null[/code] otherwise.
+    #[var(get = get_host, no_set, usage_flags = [NONE], hint = RESOURCE_TYPE, hint_string = "FerryENetConnection")]
+    host: PhantomVar<Option<Gd<FerryENetConnection>>>,
+    /// How long [method create_client] tries to reach the server, in seconds. 10 by default. Then
+    /// [signal connection_failed] says [constant FerryDisconnect.CONNECT_TIMEOUT].
+    #[var(get = get_connect_timeout, set = set_connect_timeout)]
+    connect_timeout: PhantomVar<f64>,
+    /// How long a peer may be silent at most, in seconds, before it counts as gone. 30 by default; ENet gives up somebody who
+    /// answered quickly before after 5 to 30 seconds.
+    #[var(get = get_peer_timeout, set = set_peer_timeout)]
+    peer_timeout: PhantomVar<f64>,
+    /// How many bytes of reliable packets may wait to be sent to one peer. 64 MiB by default. What happens then is
+    /// [member reliable_overflow]. Unreliable packets have a queue of their own, which drops the oldest.
+    #[var(get = get_outbound_queue_limit, set = set_outbound_queue_limit)]
+    outbound_queue_limit: PhantomVar<i64>,
+    /// How many bytes of packets may wait to be read, from all peers together. 64 MiB by default. Beyond, reliable packets wait
+    /// at their senders, and of unreliable ones the oldest are dropped.
+    #[var(get = get_inbound_queue_limit, set = set_inbound_queue_limit)]
+    inbound_queue_limit: PhantomVar<i64>,
+    /// What becomes of a peer that a reliable packet cannot be queued for: [constant OVERFLOW_DISCONNECT] (the default), since
+    /// the engine ignores the error and the game would go wrong; or [constant OVERFLOW_RETURN_ERROR].
+    #[var(get = get_reliable_overflow, set = set_reliable_overflow, hint = ENUM, hint_string = "Disconnect,Return Error")]
+    reliable_overflow: PhantomVar<i64>,
+}
+
+/// What only this class knows.
+struct SetUp {
+    bind_ip: BindAddress,
+    /// The object that scripts get as `host`.
+    host: Option<Gd<FerryENetConnection>>,
+}
+
+impl Default for SetUp {
+    fn default() -> Self {
+        Self { bind_ip: BindAddress::Any, host: None }
+    }
+}
+
+multiplayer_peer!(FerryENetMultiplayerPeer);
+
+impl PeerClass for FerryENetMultiplayerPeer {
+    type Carrier = Connection;
+
+    fn state(&self) -> &Arc<PeerState<Connection>> {
+        &self.state
+    }
+
+    fn tell(this: &mut Gd<Self>, notice: Notice) {
+        let mut signals = this.signals();
+        match notice {
+            Notice::PeerConnected(id) => signals.peer_connected().emit(i64::from(id)),
+            Notice::PeerDisconnected(id) => signals.peer_disconnected().emit(i64::from(id)),
+            Notice::PeerLost(id, Farewell { reason, detail }) => {
+                signals.peer_lost().emit(i64::from(id), reason as i64, &GString::from(&detail));
+            }
+            Notice::ConnectionSucceeded => signals.connection_succeeded().emit(),
+            Notice::ConnectionFailed(farewell) => signals.connection_failed().emit(farewell.reason as i64),
+            Notice::ServerDisconnected(farewell) => {
+                signals.server_disconnected().emit(farewell.reason as i64);
+            }
+        }
+    }
+
+    fn closed(&self) {
+        self.set_up().host = None;
+    }
+}
+
+impl FerryENetMultiplayerPeer {
+    fn set_up(&self) -> MutexGuard<'_, SetUp> {
+        self.set_up.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn check_inactive(&self) -> Result<(), Error> {
+        self.state.lock().check_inactive().map_err(refused)
+    }
+
+    fn started(&self, connection: Connection) {
+        self.set_up().host = Some(FerryENetConnection::around(connection));
+        self.state.flush_at_end_of_frame::<Self>(|| self.to_gd().instance_id());
+    }
+
+    fn start_server(
+        &self,
+        port: i64,
+        max_clients: i64,
+        channels: i64,
+        bandwidth: (i64, i64),
+    ) -> Result<(), Error> {
+        self.check_inactive()?;
+        if !(0..=MAX_GAME_CHANNELS).contains(&channels) {
+            return Err(invalid(format!(
+                "max_channels must be between 0 and {MAX_GAME_CHANNELS} (inclusive), not {channels}."
+            )));
+        }
+        let bind = self.set_up().bind_ip;
+        let settings = host_settings(bind, port, max_clients, channels, bandwidth).map_err(invalid)?;
+        let limits = self.state.lock().limits();
+        let connection = enet::open_server(settings, limits).map_err(cannot_create)?;
+        self.state.lock().start_server(connection.clone()).map_err(refused)?;
+        self.started(connection);
+        Ok(())
+    }
+
+    fn start_client(
+        &self,
+        address: &GString,
+        port: i64,
+        channels: i64,
+        bandwidth: (i64, i64),
+        local_port: i64,
+    ) -> Result<(), Error> {
+        self.check_inactive()?;
+        let bind = if local_port == 0 { BindAddress::Any } else { self.set_up().bind_ip };
+        let settings = host_settings(bind, local_port, 1, 0, bandwidth).map_err(invalid)?;
+        let Some(port) = u16::try_from(port).ok().filter(|port| *port > 0) else {
+            godot_error!("The remote port number must be between 1 and 65535 (inclusive), not {port}.");
+            return Err(Error::ERR_CANT_CREATE);
+        };
+        let address = address.to_string();
+        if address.trim().is_empty() {
+            godot_error!("The address of the server is empty.");
+            return Err(Error::ERR_CANT_CREATE);
+        }
+        let target = Target::new(&address, port);
+        let channels = channel_count(channels.min(MAX_GAME_CHANNELS));
+        let limits = self.state.lock().limits();
+        let (connection, link, id) =
+            enet::open_client(settings, target, channels, limits).map_err(cannot_create)?;
+        self.state.lock().start_client(connection.clone(), link, id).map_err(refused)?;
+        self.started(connection);
+        Ok(())
+    }
+
+    fn take_into_mesh(&self, id: i64, host: Option<Gd<FerryENetConnection>>) -> Result<i32, Error> {
+        let host = host.ok_or_else(|| invalid("The host is null.".to_owned()))?;
+        if self.state.lock().role() != Some(Role::Mesh) {
+            return Err(refused(StateError::NotAMesh));
+        }
+        let (connection, link) = host.bind().only_peer().ok_or_else(|| {
+            invalid("The provided host must have exactly one peer in the connected state.".to_owned())
+        })?;
+        let id = i32::try_from(id)
+            .ok()
+            .filter(|id| *id > 0)
+            .ok_or_else(|| invalid(format!("The ID of a peer must be greater than 0, not {id}.")))?;
+        self.state.lock().add_mesh_peer(id, connection, link).map_err(refused)?;
+        Ok(id)
+    }
+
+    fn limits(&self) -> Limits {
+        self.state.lock().limits()
+    }
+
+    fn change_limits(&self, change: impl FnOnce(&mut Limits)) {
+        let mut peer = self.state.lock();
+        let mut limits = peer.limits();
+        change(&mut limits);
+        peer.set_limits(limits);
+    }
+
+    fn farewell(&self, id: i64) -> Farewell {
+        self.state.lock().farewell(i32::try_from(id).unwrap_or(0))
+    }
+}
+
+fn refused(error: StateError) -> Error {
+    godot_error!("{error}");
+    convert::state_error(error)
+}
+
+fn invalid(text: String) -> Error {
+    godot_error!("{text}");
+    Error::ERR_INVALID_PARAMETER
+}
+
+fn cannot_create(error: enet::CreateError) -> Error {
+    godot_error!("Couldn't create an ENet host: {error}.");
+    convert::create_error(&error)
+}
+
+fn outcome(result: Result<(), Error>) -> Error {
+    result.err().unwrap_or(Error::OK)
+}
+
+#[godot_api]
+impl FerryENetMultiplayerPeer {
+    /// The connection to the server stands. Emitted on a client, right after [signal MultiplayerPeer.peer_connected].
+    #[signal]
+    fn connection_succeeded();
+
+    /// The connection to the server could not be made; [code]reason[/code] is one of [FerryDisconnect]. Emitted on a client, when the
+    /// status has become [constant MultiplayerPeer.CONNECTION_DISCONNECTED].
+    #[signal]
+    fn connection_failed(reason: i64);
+
+    /// The connection to the server has ended; [code]reason[/code] is one of [FerryDisconnect]. Emitted on a client, when the status
+    /// has become [constant MultiplayerPeer.CONNECTION_DISCONNECTED].
+    #[signal]
+    fn server_disconnected(reason: i64);
+
+    /// Right after [signal MultiplayerPeer.peer_disconnected]: why, as one of [FerryDisconnect], and what else is known.
+    #[signal]
+    fn peer_lost(id: i64, reason: i64, detail: GString);
+
+    /// Opens as a server on a UDP port; 0 lets the system choose one, which [method FerryENetConnection.get_local_port] of
+    /// [member host] tells. At most [code]max_clients[/code] (1 to 4095) are let in; with [code]max_channels[/code] (0 to 253, 0 means
+    /// all), on so many channels besides channel 0. Bandwidths are in bytes a second, 0 means no limit.
+    ///
+    /// Returns [constant ERR_ALREADY_IN_USE] if this peer is open, [constant ERR_INVALID_PARAMETER] if a number is out of its range,
+    /// [constant ERR_CANT_CREATE] if the port cannot be had. Then the peer is as it was.
+    #[func]
+    fn create_server(
+        &self,
+        port: i64,
+        #[opt(default = 32)] max_clients: i64,
+        #[opt(default = 0)] max_channels: i64,
+        #[opt(default = 0)] in_bandwidth: i64,
+        #[opt(default = 0)] out_bandwidth: i64,
+    ) -> Error {
+        outcome(self.start_server(port, max_clients, max_channels, (in_bandwidth, out_bandwidth)))
+    }
+
+    /// Opens as a client that connects to a server, by its host name or its IPv4 or IPv6 address. Never blocks: how it goes is told
+    /// by the signals. With [code]local_port[/code], it is sent from that port.
+    ///
+    /// Returns [constant ERR_ALREADY_IN_USE] if this peer is open, [constant ERR_INVALID_PARAMETER] if a number is out of its range,
+    /// [constant ERR_CANT_CREATE] if the local port cannot be had or the server's is none. Then the peer is as it was.
+    #[func]
+    fn create_client(
+        &self,
+        address: GString,
+        port: i64,
+        #[opt(default = 0)] channel_count: i64,
+        #[opt(default = 0)] in_bandwidth: i64,
+        #[opt(default = 0)] out_bandwidth: i64,
+        #[opt(default = 0)] local_port: i64,
+    ) -> Error {
+        outcome(self.start_client(&address, port, channel_count, (in_bandwidth, out_bandwidth), local_port))
+    }
+
+    /// Opens as a member of a mesh with this id. The connections to the others are made with [FerryENetConnection] and brought in by
+    /// [method add_mesh_peer].
+    #[func]
+    fn create_mesh(&self, unique_id: i64) -> Error {
+        let id = i32::try_from(unique_id).unwrap_or(0);
+        outcome(self.state.lock().start_mesh(id).map_err(refused))
+    }
+
+    /// Brings the connection to the member [code]peer_id[/code] into a mesh: a host with exactly one peer, which is connected.
+    #[func(gd_self)]
+    fn add_mesh_peer(mut this: Gd<Self>, peer_id: i64, host: Option<Gd<FerryENetConnection>>) -> Error {
+        let added = this.bind().take_into_mesh(peer_id, host);
+        match added {
+            Ok(id) => {
+                Self::tell(&mut this, Notice::PeerConnected(id));
+                Error::OK
+            }
+            Err(error) => error,
+        }
+    }
+
+    /// Sets the address that [method create_server] listens on, and [method create_client] with a local port sends from: an IPv4 or
+    /// IPv6 address, or [code]"*"[/code] (the default) for all.
+    #[func]
+    fn set_bind_ip(&self, ip: GString) {
+        match convert::bind_address(&ip.to_string()) {
+            Some(address) => self.set_up().bind_ip = address,
+            None => godot_error!("Invalid bind IP address: {ip}"),
+        }
+    }
+
+    /// See [member host].
+    #[func]
+    fn get_host(&self) -> Option<Gd<FerryENetConnection>> {
+        let host = self.set_up().host.clone();
+        if host.is_none() {
+            godot_error!("There is a host only while this is open as a server or client.");
+        }
+        host
+    }
+
+    /// The [FerryENetPacketPeer] behind an id: always the same object.
+    #[func]
+    fn get_peer(&self, id: i64) -> Option<Gd<FerryENetPacketPeer>> {
+        let way = {
+            let peer = self.state.lock();
+            let way = i32::try_from(id).ok().and_then(|id| peer.way_to(id));
+            way.map(|(connection, link)| (connection.clone(), link))
+        };
+        let Some((connection, link)) = way else {
+            godot_error!("No peer has the ID {id}.");
+            return None;
+        };
+        let host = self.set_up().host.clone();
+        match host {
+            Some(host) => host.bind().peer(link),
+            None => Some(FerryENetPacketPeer::create(connection, link)),
+        }
+    }
+
+    /// Why the connection to a peer ended, or (for 1, on a client) could not be made, as one of [FerryDisconnect];
+    /// [constant FerryDisconnect.NONE] while it stands. Remembered until this peer is opened again.
+    #[func]
+    fn get_disconnect_reason(&self, id: i64) -> i64 {
+        self.farewell(id).reason as i64
+    }
+
+    /// The same in words, with what else is known: for a log or a message to the player.
+    #[func]
+    fn get_disconnect_text(&self, id: i64) -> GString {
+        GString::from(&self.farewell(id).to_string())
+    }
+
+    /// Figures of the connection to a peer, at most 50 ms old; the last ones if it has ended, empty if there was none.
+    ///
+    /// [code]rtt[/code] and [code]jitter[/code] in seconds (-1 if not measured yet), [code]loss[/code] from 0 to 1,
+    /// [code]bytes_sent[/code], [code]bytes_received[/code] (on the wire), [code]packets_sent[/code], [code]packets_received[/code]
+    /// (the game's), [code]packets_dropped[/code] (unreliable ones, at this end), [code]queued_bytes[/code],
+    /// [code]address[/code], [code]port[/code], [code]transport[/code], [code]encrypted[/code].
+    #[func]
+    fn get_peer_stats(&self, id: i64) -> VarDictionary {
+        let stats = i32::try_from(id).ok().and_then(|id| self.state.lock().stats(id));
+        stats.map_or_else(VarDictionary::new, |stats| convert::peer_figures(&stats, "enet", false))
+    }
+
+    /// Figures of everything together: [code]peers[/code], [code]bytes_sent[/code], [code]bytes_received[/code],
+    /// [code]datagrams_sent[/code], [code]datagrams_received[/code], [code]datagrams_rejected[/code] (what strangers sent),
+    /// [code]connections_refused[/code], [code]packets_dropped[/code], [code]empty_packets[/code].
+    #[func]
+    fn get_stats(&self) -> VarDictionary {
+        let peer = self.state.lock();
+        convert::total_figures(&peer.endpoint_stats(), peer.peer_ids().len(), peer.empty_packets())
+    }
+
+    /// See [member connect_timeout].
+    #[func]
+    fn get_connect_timeout(&self) -> f64 {
+        self.limits().connect_timeout.as_secs_f64()
+    }
+
+    /// See [member connect_timeout].
+    #[func]
+    fn set_connect_timeout(&self, seconds: f64) {
+        self.change_limits(|limits| limits.connect_timeout = convert::seconds(seconds));
+    }
+
+    /// See [member peer_timeout].
+    #[func]
+    fn get_peer_timeout(&self) -> f64 {
+        self.limits().peer_timeout.as_secs_f64()
+    }
+
+    /// See [member peer_timeout].
+    #[func]
+    fn set_peer_timeout(&self, seconds: f64) {
+        self.change_limits(|limits| limits.peer_timeout = convert::seconds(seconds));
+    }
+
+    /// See [member outbound_queue_limit].
+    #[func]
+    fn get_outbound_queue_limit(&self) -> i64 {
+        convert::int(self.limits().outbound)
+    }
+
+    /// See [member outbound_queue_limit].
+    #[func]
+    fn set_outbound_queue_limit(&self, bytes: i64) {
+        self.change_limits(|limits| limits.outbound = convert::bytes(bytes));
+    }
+
+    /// See [member inbound_queue_limit].
+    #[func]
+    fn get_inbound_queue_limit(&self) -> i64 {
+        convert::int(self.limits().inbound)
+    }
+
+    /// See [member inbound_queue_limit].
+    #[func]
+    fn set_inbound_queue_limit(&self, bytes: i64) {
+        self.change_limits(|limits| limits.inbound = convert::bytes(bytes));
+    }
+
+    /// See [member reliable_overflow].
+    #[func]
+    fn get_reliable_overflow(&self) -> i64 {
+        self.state.lock().overflow() as i64
+    }
+
+    /// See [member reliable_overflow].
+    #[func]
+    fn set_reliable_overflow(&self, overflow: i64) {
+        match overflow {
+            0 => self.state.lock().set_overflow(Overflow::Disconnect),
+            1 => self.state.lock().set_overflow(Overflow::ReturnError),
+            other => godot_error!("reliable_overflow is 0 or 1, not {other}."),
+        }
+    }
+}
