@@ -121,7 +121,19 @@ fn a_host_connection_answers_calls_as_the_built_in_does() {
 
 #[test]
 fn host_connections_work_together_as_with_the_built_in() {
-    parity("parity/connection_pair.gd", &[]);
+    let says_goodbye = |key, when| WantedDifference {
+        key,
+        ferry: "true",
+        when,
+        why: "a connection that is destroyed says goodbye; with the built-in, the other end waits for its time-out",
+    };
+    parity(
+        "parity/connection_pair.gd",
+        &[
+            says_goodbye("end.destroy.by_server.told", When::FerryServer),
+            says_goodbye("end.destroy.by_client.told", When::FerryClient),
+        ],
+    );
 }
 
 #[test]

@@ -202,5 +202,5 @@ func _figures() -> void:
 	# They stay when the peer has gone.
 	client.close()
 	await until(func() -> bool: return log.server.has("peer_disconnected(client)"), "gone")
-	check(server.get_peer_stats(id).get("packets_received", 0) >= 20, "the last figures")
+	check(server.get_peer_stats(id).get("packets_received", 0) >= 20, "the last figures: %s" % server.get_peer_stats(id))
 	clean()

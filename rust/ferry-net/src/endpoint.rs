@@ -5,7 +5,8 @@
 //! thread, which swaps too and works on what it took.
 //!
 //! What the game queues in a frame leaves together: the driver takes it when the game says [`Handle::flush`] (once a frame),
-//! when much has come together, or when it is [`OVERDUE`], as in a loading screen.
+//! when much has come together, or when that is [`OVERDUE`], as in a loading screen: when a frame as long as the last ones
+//! ([`Handle::note_turn`]) should have been over.
 //!
 //! Entries that may get lost are bounded by dropping the oldest; for the others, whoever queues them asks first: the
 //! game's side by each connection's own limit, the driver by [`Port::has_room`].
@@ -17,8 +18,14 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-/// How long commands wait for a flush that does not come.
+/// How late a flush may be.
 pub(crate) const OVERDUE: Duration = Duration::from_millis(5);
+
+/// The longest frame that is waited for: 20 a second.
+const LONGEST_FRAME: Duration = Duration::from_millis(50);
+
+/// Frames that are looked back at. More than one, since some games poll twice in one.
+const FRAMES_NOTED: usize = 4;
 
 /// As many bytes leave without waiting for the frame's end: some hundred full datagrams keep the network thread busy
 /// meanwhile.
@@ -97,6 +104,29 @@ struct Outbox<C> {
     since: Option<Instant>,
     flush: bool,
     closed: bool,
+    frames: Frames,
+}
+
+/// How long the game's last frames took.
+#[derive(Default)]
+struct Frames {
+    last_turn: Option<Instant>,
+    lengths: [Duration; FRAMES_NOTED],
+    next: usize,
+}
+
+impl Frames {
+    fn note(&mut self, now: Instant) {
+        if let Some(last) = self.last_turn.replace(now) {
+            self.lengths[self.next] = (now - last).min(LONGEST_FRAME);
+            self.next = (self.next + 1) % FRAMES_NOTED;
+        }
+    }
+
+    /// How long what was queued may wait for its frame's end.
+    fn patience(&self) -> Duration {
+        OVERDUE + self.lengths.iter().copied().max().unwrap_or_default()
+    }
 }
 
 struct Inbox<E> {
@@ -132,7 +162,13 @@ impl<C, E> Shared<C, E> {
 /// Both ends of a new endpoint's queues. Reliable events are taken in up to `inbound_limit` bytes.
 pub(crate) fn pair<C: Entry, E: Entry>(inbound_limit: usize) -> (Handle<C, E>, Port<C, E>) {
     let shared = Arc::new(Shared {
-        outbox: Mutex::new(Outbox { batch: Batch::new(), since: None, flush: false, closed: false }),
+        outbox: Mutex::new(Outbox {
+            batch: Batch::new(),
+            since: None,
+            flush: false,
+            closed: false,
+            frames: Frames::default(),
+        }),
         bell: Notify::new(),
         inbox: Mutex::new(Inbox {
             batch: Batch::new(),
@@ -179,6 +215,11 @@ impl<C: Entry, E: Entry> Handle<C, E> {
         outbox.flush = true;
         drop(outbox);
         self.shared.bell.notify_one();
+    }
+
+    /// Another turn of the game begins: once a frame, or as often as it likes.
+    pub(crate) fn note_turn(&self) {
+        self.shared.outbox().frames.note(Instant::now());
     }
 
     /// Appends all events that have come. Returns whether the driver has ended.
@@ -286,7 +327,7 @@ impl<C: Entry, E: Entry> Port<C, E> {
             outbox.flush = false;
             return Commands::None;
         };
-        let due = since + OVERDUE;
+        let due = since + outbox.frames.patience();
         if !outbox.flush && now < due {
             return Commands::Until(due);
         }
@@ -380,6 +421,24 @@ mod tests {
         handle.push(item(3, 10, true));
         assert_eq!(port.take_commands(&mut taken, Instant::now() + OVERDUE), Commands::Taken);
         assert_eq!(taken.len(), 1);
+    }
+
+    #[test]
+    fn a_frame_as_long_as_the_last_ones_is_waited_for() {
+        let (handle, port) = pair::<Item, Item>(1000);
+        let begin = Instant::now();
+        let frame = Duration::from_millis(16);
+        for turn in 0..3 {
+            handle.shared.outbox().frames.note(begin + frame * turn);
+        }
+        handle.push(item(1, 10, true));
+        let mut taken = Vec::new();
+        let soon = Instant::now() + OVERDUE + frame / 2;
+        assert!(matches!(port.take_commands(&mut taken, soon), Commands::Until(_)));
+        assert_eq!(port.take_commands(&mut taken, soon + frame), Commands::Taken);
+        // A loading screen is not.
+        handle.shared.outbox().frames.note(begin + Duration::from_secs(9));
+        assert_eq!(handle.shared.outbox().frames.patience(), LONGEST_FRAME + OVERDUE);
     }
 
     #[test]

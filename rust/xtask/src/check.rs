@@ -56,7 +56,7 @@ fn docs() -> Outcome {
 fn fuzz_targets() -> Outcome {
     let manifest = workspace_root().join("rust/ferry-enet/fuzz/Cargo.toml");
     if !manifest.exists() {
-        println!("==> fuzz targets: none in this tree");
+        eprintln!("==> fuzz targets: none in this tree");
         return Ok(());
     }
     let mut command = cargo();

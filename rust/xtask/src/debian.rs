@@ -1,53 +1,63 @@
-//! ENet from the packages of Debian and its kin, without root and without touching the machine's package state.
+//! Packages of Debian and its kin, without root and without touching the machine's package state.
 //!
-//! apt gets a state of its own below `target/oracle`: its lists, its cache and an empty idea of what is installed. The
-//! mirror and the keys are those that the machine's apt already uses. Releases of Debian that carry ENet 1.3.18, the
-//! version that Godot 4 ships, come first; its library asks so little of the system that it runs on older ones. The
-//! machine's own release is the fallback. The packages are unpacked, never installed.
+//! `oracle` gets the C library ENet by it, and `godot` the engine. apt gets a state of its own below the folder of whoever
+//! asks: its lists, its cache and an empty idea of what is installed. The mirror and the keys are those that the machine's
+//! apt already uses. Named releases of Debian come first, whatever release the machine runs; its own is the fallback. The
+//! packages are unpacked beside their place and moved in whole, never installed. The caller holds a lock on the folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use crate::oracle::Enet;
 use crate::run::{Step, answer, exists};
-
-/// Releases of Debian known to carry ENet 1.3.18.
-const SUITES: [&str; 2] = ["trixie", "forky"];
-
-/// The library and its headers.
-const PACKAGES: [&str; 2] = ["libenet7", "libenet-dev"];
 
 /// Where Debian keeps the keys of its archive.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// Fetching an index of 10 MB over a slow line takes a minute or two.
-const FETCH_BOUND: std::time::Duration = std::time::Duration::from_secs(300);
+const LISTS_BOUND: Duration = Duration::from_secs(300);
 
-/// What the machine's package lists are combined with, in order of preference.
+/// What to bring.
+pub(crate) struct Wanted {
+    /// The folder below the caller's that the packages are unpacked into.
+    pub(crate) folder: &'static str,
+    pub(crate) packages: &'static [&'static str],
+    /// Releases of Debian that are known to carry them, the best first.
+    pub(crate) suites: &'static [&'static str],
+    /// Whether to bring all that they depend on too, down to the C library: what is unpacked then runs on any release.
+    pub(crate) with_dependencies: bool,
+    /// What the download may take over a slow line.
+    pub(crate) bound: Duration,
+}
+
+/// Where packages are fetched from.
 enum Source {
     Suite { mirror: String, suite: &'static str },
     OwnRelease,
 }
 
-/// Unpacks ENet into `home` (once) and hands it to `try_out`; returns what that said, and where it is from. The error
+/// Unpacks what is wanted below `home` (once) and tries it out; returns what that said, and where it is from. The error
 /// lists what was tried.
-pub(crate) fn bring(
+pub(crate) fn bring<T>(
     home: &Path,
-    try_out: &mut dyn FnMut(&Enet) -> Result<String, String>,
-) -> Result<(String, String), Vec<String>> {
-    let place = home.join("libenet");
-    if let Some(enet) = Enet::below(&place.join("usr")) {
-        return try_out(&enet)
-            .map(|said| (said, "packages unpacked before".to_owned()))
-            .map_err(|reason| vec![reason]);
+    wanted: &Wanted,
+    try_out: &mut dyn FnMut(&Path) -> Result<T, String>,
+) -> Result<(T, String), Vec<String>> {
+    let place = home.join(wanted.folder);
+    if place.is_dir() {
+        // It came whole, so fetching the same again would not help.
+        let found = try_out(&place).map(|said| (said, "packages unpacked before".to_owned()));
+        return found.map_err(|reason| {
+            vec![format!("packages unpacked before: {reason} (delete {} to fetch them again)", place.display())]
+        });
     }
     if !exists("apt-get") || !exists("dpkg-deb") {
         return Err(vec!["packages of the distribution: there is no apt-get here".to_owned()]);
     }
     let mut tried = Vec::new();
-    for source in sources() {
-        match unpack(home, &source, &place).and_then(|enet| try_out(&enet)) {
+    for source in sources(wanted.suites) {
+        match unpack(home, wanted, &source, &place).and_then(|()| try_out(&place)) {
             Ok(said) => return Ok((said, source.to_string())),
             Err(reason) => tried.push(format!("{source}: {reason}")),
         }
@@ -56,11 +66,12 @@ pub(crate) fn bring(
     Err(tried)
 }
 
-fn sources() -> Vec<Source> {
-    let suites = debian_mirror()
-        .into_iter()
-        .flat_map(|mirror| SUITES.map(|suite| Source::Suite { mirror: mirror.clone(), suite }));
-    suites.chain([Source::OwnRelease]).collect()
+fn sources(suites: &[&'static str]) -> Vec<Source> {
+    let mirror = debian_mirror();
+    let of_debian = suites
+        .iter()
+        .filter_map(|suite| mirror.as_ref().map(|mirror| Source::Suite { mirror: mirror.clone(), suite }));
+    of_debian.chain([Source::OwnRelease]).collect()
 }
 
 /// The mirror of Debian's main archive that this machine's apt uses; none where it is not Debian. A machine that has
@@ -84,35 +95,57 @@ fn mirror_among(targets: &str) -> Option<String> {
 }
 
 /// Fetches and unpacks in a folder of its own, which becomes `place` when all has gone well.
-fn unpack(home: &Path, source: &Source, place: &Path) -> Result<Enet, String> {
-    let work = home.join(format!("apt.{}", std::process::id()));
-    let outcome = fetch(&work, source).and_then(|root| {
-        // The lock is ours, so what lies there is the rest of an attempt that did not work.
-        let _ = fs::remove_dir_all(place);
+fn unpack(home: &Path, wanted: &Wanted, source: &Source, place: &Path) -> Result<(), String> {
+    remove_rests(home);
+    let work = home.join(format!("{REST_PREFIX}{}", std::process::id()));
+    let outcome = fetch(&work, wanted, source).and_then(|root| {
         fs::rename(root, place).map_err(|error| format!("{}: {error}", place.display()))
     });
     let _ = fs::remove_dir_all(&work);
-    outcome?;
-    Enet::below(&place.join("usr")).ok_or_else(|| "the packages hold no ENet".to_owned())
+    outcome
 }
 
-fn fetch(work: &Path, source: &Source) -> Result<PathBuf, String> {
+/// How the folders are called that packages are unpacked in.
+const REST_PREFIX: &str = "apt.";
+
+/// The lock is the caller's, so a working folder that lies there is the rest of a run that was ended.
+fn remove_rests(home: &Path) {
+    for entry in fs::read_dir(home).into_iter().flatten().filter_map(Result::ok) {
+        if entry.file_name().to_string_lossy().starts_with(REST_PREFIX) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+fn fetch(work: &Path, wanted: &Wanted, source: &Source) -> Result<PathBuf, String> {
     let configuration =
         private_state(work, source).map_err(|error| format!("{}: {error}", work.display()))?;
+    let names = wanted.packages.join(" and ");
     let apt = |arguments: &[&str]| {
         let mut command = Command::new("apt-get");
         command.arg("-qq").arg("-c").arg(&configuration).args(arguments).current_dir(work.join("packages"));
         command
     };
-    Step::new(format!("package lists of {source}"), apt(&["update"])).within(FETCH_BOUND).run()?;
-    let mut download = apt(&["download"]);
-    download.args(PACKAGES);
-    Step::new(format!("{} from {source}", PACKAGES.join(" and ")), download).within(FETCH_BOUND).run()?;
+    Step::new(format!("package lists of {source}"), apt(&["update"])).within(LISTS_BOUND).run()?;
+    let (mut download, what, folder) = if wanted.with_dependencies {
+        let install = apt(&["-y", "install", "--download-only", "--no-install-recommends"]);
+        (install, "with all they need", work.join("cache/archives"))
+    } else {
+        (apt(&["download"]), "alone", work.join("packages"))
+    };
+    download.args(wanted.packages);
+    Step::new(format!("{names} {what} from {source}"), download).within(wanted.bound).run()?;
 
     let root = work.join("root");
-    let packages = fs::read_dir(work.join("packages")).map_err(|error| error.to_string())?;
-    for package in packages.filter_map(Result::ok) {
-        answer(Command::new("dpkg-deb").arg("-x").arg(package.path()).arg(&root))?;
+    let entries = fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let packages: Vec<PathBuf> = entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "deb"))
+        .collect();
+    eprintln!("    unpacking {} packages", packages.len());
+    for package in &packages {
+        answer(Command::new("dpkg-deb").arg("-x").arg(package).arg(&root))?;
     }
     Ok(root)
 }
@@ -130,6 +163,8 @@ fn private_state(work: &Path, source: &Source) -> std::io::Result<PathBuf> {
         "#clear APT::Update::Post-Invoke;".to_owned(),
         "#clear APT::Update::Post-Invoke-Success;".to_owned(),
         "APT::Sandbox::User \"root\";".to_owned(),
+        // A release that the machine prefers is none that our list of sources knows.
+        "APT::Default-Release \"\";".to_owned(),
         "Acquire::Languages \"none\";".to_owned(),
         "Acquire::http::Timeout \"30\";".to_owned(),
         "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled \"false\";".to_owned(),
@@ -145,6 +180,7 @@ fn private_state(work: &Path, source: &Source) -> std::io::Result<PathBuf> {
         fs::write(work.join("sources.list"), format!("deb {keys}{mirror} {suite} main\n"))?;
         lines.push(format!("Dir::Etc::sourcelist \"{}\";", at("sources.list")));
         lines.push(format!("Dir::Etc::sourceparts \"{}\";", at("parts")));
+        lines.push(format!("Dir::Etc::preferences \"{}\";", at("parts/preferences")));
         lines.push(format!("Dir::Etc::preferencesparts \"{}\";", at("parts")));
     }
     let configuration = work.join("apt.conf");

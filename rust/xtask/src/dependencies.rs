@@ -25,7 +25,7 @@ const FOR_TESTS_ONLY: [&str; 1] = ["ferry-enet-testkit"];
 const SAFE_LIBRARIES: [&str; 1] = ["rust/ferry-enet/src/lib.rs"];
 
 pub(crate) fn check() -> Outcome {
-    println!("==> dependency rules");
+    eprintln!("==> dependency rules");
     let mut broken = Vec::new();
     ferry_enet_stays_small(&mut broken)?;
     nothing_ships_the_oracle(&mut broken)?;

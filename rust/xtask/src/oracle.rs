@@ -8,8 +8,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use crate::debian;
+use crate::debian::{self, Wanted};
 use crate::run::{answer, exists, target_folder, workspace_root};
 
 /// The environment variable that tells the tests where the program is.
@@ -24,21 +25,31 @@ const OLDEST: &str = "1.3.17";
 /// Where an ENet without pkg-config is usually found.
 const USUAL_PREFIXES: [&str; 4] = ["/usr/local", "/usr", "/opt/homebrew", "/opt/local"];
 
+/// The library and its headers. These releases carry 1.3.18, the version that Godot 4 ships, and it asks so little of the
+/// system that it runs on older ones.
+const PACKAGES: Wanted = Wanted {
+    folder: "libenet",
+    packages: &["libenet7", "libenet-dev"],
+    suites: &["trixie", "forky"],
+    with_dependencies: false,
+    bound: Duration::from_secs(300),
+};
+
 /// An ENet to compile against.
-pub(crate) struct Enet {
-    pub(crate) include: PathBuf,
-    pub(crate) library: Library,
+struct Enet {
+    include: PathBuf,
+    library: Library,
 }
 
 /// Static where it can be had: the program then runs wherever it is started from.
-pub(crate) enum Library {
+enum Library {
     Static(PathBuf),
     SharedIn(PathBuf),
 }
 
 impl Enet {
     /// The ENet below a prefix in the manner of `/usr`, if it is whole.
-    pub(crate) fn below(prefix: &Path) -> Option<Self> {
+    fn below(prefix: &Path) -> Option<Self> {
         let include = prefix.join("include");
         include.join("enet/enet.h").is_file().then_some(())?;
         let mut folders = vec![prefix.join("lib"), prefix.join("lib64"), prefix.to_path_buf()];
@@ -61,7 +72,7 @@ impl Library {
 
 /// Has the program ready and returns where it is.
 pub(crate) fn bring() -> Result<PathBuf, String> {
-    println!("==> C ENet for the interop tests");
+    eprintln!("==> C ENet for the interop tests");
     let home = target_folder().join("oracle");
     let failed = |error: std::io::Error| format!("{}: {error}", home.display());
     fs::create_dir_all(&home).map_err(failed)?;
@@ -71,7 +82,7 @@ pub(crate) fn bring() -> Result<PathBuf, String> {
 
     let program = home.join("enet-oracle");
     let (version, origin) = find_and_compile(&home, &program)?;
-    println!("    ENet {version} from {origin}");
+    eprintln!("    ENet {version} from {origin}");
     Ok(program)
 }
 
@@ -103,7 +114,11 @@ fn find_and_compile(home: &Path, program: &Path) -> Result<(String, String), Str
             Err(reason) => tried.push(format!("{}: {reason}", prefix.display())),
         }
     }
-    match debian::bring(home, &mut |enet| compile(enet, home, program)) {
+    let mut try_out = |root: &Path| {
+        let enet = Enet::below(&root.join("usr")).ok_or("the packages hold no ENet")?;
+        compile(&enet, home, program)
+    };
+    match debian::bring(home, &PACKAGES, &mut try_out) {
         Ok(found) => return Ok(found),
         Err(reasons) => tried.extend(reasons),
     }

@@ -1,11 +1,12 @@
 //! Starting processes: where the workspace is, what is shown, how long a step may take.
 //!
 //! Every step of every command goes through [`Step`], which prints what it runs and ends it, with all that it started,
-//! when its time is up: a hanging test fails, it does not hang the machine that runs it.
+//! when its time is up: a hanging test fails, it does not hang the machine that runs it. A step that is silent for long is
+//! said to be still at it. What is announced goes to the error output: the standard output is for results.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -18,6 +19,12 @@ pub(crate) const STEP_BOUND: Duration = Duration::from_secs(40 * 60);
 
 /// How often a running step is looked at when it prints nothing.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How long a step may say nothing before we say that it is still at it.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// What is kept of an answer; what is asked for is a line or two.
+const ANSWER_LIMIT_BYTES: u64 = 1 << 20;
 
 /// Lines between the reader of a step's output and us; past it the step waits for us to print.
 const LINES_IN_FLIGHT: usize = 1024;
@@ -59,6 +66,29 @@ pub(crate) fn answer(command: &mut Command) -> Result<String, String> {
     Err(format!("{} failed: {}", name_of(command), if said.is_empty() { "it said nothing" } else { said }))
 }
 
+/// As [`answer`], from a program that may hang. What it writes on its error output is not kept.
+pub(crate) fn answer_within(command: &mut Command, bound: Duration) -> Result<String, String> {
+    let name = name_of(command);
+    let named = |reason: String| format!("{name}: {reason}");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().map_err(|error| named(error.to_string()))?;
+    let output = child.stdout.take().expect("a pipe was asked for");
+    let (sender, receiver) = mpsc::sync_channel(1);
+    std::thread::spawn(move || {
+        let mut said = Vec::new();
+        let _ = output.take(ANSWER_LIMIT_BYTES).read_to_end(&mut said);
+        let _ = sender.send(said);
+    });
+    let status = wait(&mut child, &mut Watch::new(&name, bound)).map_err(&named)?;
+    // A grandchild that outlives the child may hold the pipe open.
+    let said = receiver.recv_timeout(Duration::from_secs(2)).unwrap_or_default();
+    if status.success() {
+        Ok(String::from_utf8_lossy(&said).into_owned())
+    } else {
+        Err(named(format!("failed ({status})")))
+    }
+}
+
 fn name_of(command: &Command) -> String {
     command.get_program().to_string_lossy().into_owned()
 }
@@ -93,16 +123,16 @@ impl Step {
     }
 
     fn run_with_lines(mut self, each_line: Option<&mut dyn FnMut(&str)>) -> Result<ExitStatus, String> {
-        println!("==> {}", self.what);
-        let started = Instant::now();
+        eprintln!("==> {}", self.what);
+        let mut watch = Watch::new(&self.what, self.bound);
         if each_line.is_some() {
             self.command.stdout(Stdio::piped());
         }
         let mut child =
             self.command.spawn().map_err(|error| format!("{}: {error}", name_of(&self.command)))?;
         let status = match each_line {
-            Some(each_line) => pass_lines(&mut child, started, self.bound, each_line),
-            None => wait(&mut child, started, self.bound),
+            Some(each_line) => pass_lines(&mut child, &mut watch, each_line),
+            None => wait(&mut child, &mut watch),
         };
         status.map_err(|reason| format!("{}: {reason}", self.what))
     }
@@ -112,8 +142,7 @@ impl Step {
 /// end of the child counts as well as the end of the output.
 fn pass_lines(
     child: &mut Child,
-    started: Instant,
-    bound: Duration,
+    watch: &mut Watch,
     each_line: &mut dyn FnMut(&str),
 ) -> Result<ExitStatus, String> {
     let output = child.stdout.take().expect("the caller asked for a pipe");
@@ -133,40 +162,65 @@ fn pass_lines(
         match arriving.recv_timeout(LOOK_EVERY) {
             Ok(line) => {
                 println!("{line}");
+                watch.heard();
                 each_line(&line);
             }
-            Err(mpsc::RecvTimeoutError::Disconnected) => return wait(child, started, bound),
+            Err(mpsc::RecvTimeoutError::Disconnected) => return wait(child, watch),
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
                     return Ok(status);
                 }
             }
         }
-        end_if_late(child, started, bound)?;
+        watch.look(child)?;
     }
 }
 
-fn wait(child: &mut Child, started: Instant, bound: Duration) -> Result<ExitStatus, String> {
+fn wait(child: &mut Child, watch: &mut Watch) -> Result<ExitStatus, String> {
     loop {
         if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
             return Ok(status);
         }
-        end_if_late(child, started, bound)?;
+        watch.look(child)?;
         std::thread::sleep(LOOK_EVERY);
     }
 }
 
-fn end_if_late(child: &mut Child, started: Instant, bound: Duration) -> Outcome {
-    if started.elapsed() < bound {
-        return Ok(());
+/// The time that a step takes: its bound, and its silence.
+struct Watch {
+    what: String,
+    started: Instant,
+    bound: Duration,
+    last_sign: Instant,
+}
+
+impl Watch {
+    fn new(what: &str, bound: Duration) -> Self {
+        let now = Instant::now();
+        Self { what: what.to_owned(), started: now, bound, last_sign: now }
     }
-    end_with_descendants(child);
-    Err(format!("not done after {} s, ended", bound.as_secs()))
+
+    fn heard(&mut self) {
+        self.last_sign = Instant::now();
+    }
+
+    /// Ends the child when its time is up, and says that it is still there when nothing else does.
+    fn look(&mut self, child: &mut Child) -> Outcome {
+        if self.started.elapsed() >= self.bound {
+            end_with_descendants(child);
+            return Err(format!("not done after {} s, ended", self.bound.as_secs()));
+        }
+        if self.last_sign.elapsed() >= SILENCE {
+            eprintln!("    still at it: {} ({} s)", self.what, self.started.elapsed().as_secs());
+            self.heard();
+        }
+        Ok(())
+    }
 }
 
 /// Ends a child and what it has started: killing cargo alone would leave the test programs running. The children are
 /// kept in our own process group, so that Ctrl-C reaches them all, which is why the group cannot be used here.
-fn end_with_descendants(child: &mut Child) {
+pub(crate) fn end_with_descendants(child: &mut Child) {
     if cfg!(windows) {
         let _ = answer(Command::new("taskkill").args(["/T", "/F", "/PID", &child.id().to_string()]));
     } else {
@@ -208,6 +262,15 @@ mod tests {
         let mut found = descendants("1 0\n10 1\n11 10\n12 10\n 13 12\n20 1\n", 10);
         found.sort_unstable();
         assert_eq!(found, [11, 12, 13]);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_program_that_hangs_gives_no_answer() {
+        let bound = Duration::from_millis(200);
+        assert!(answer_within(Command::new("sleep").arg("600"), bound).is_err());
+        let said = answer_within(Command::new("echo").arg("hello"), Duration::from_secs(30));
+        assert_eq!(said.as_deref(), Ok("hello\n"));
     }
 
     #[test]

@@ -119,6 +119,10 @@ impl Carrier for Connection {
         Self::send(self, link, wire, wire_mode(mode), payload)
     }
 
+    fn begin_turn(&self) {
+        Self::begin_turn(self);
+    }
+
     fn flush(&self) {
         Self::flush(self);
     }

@@ -199,6 +199,16 @@ impl Connection {
         }
     }
 
+    /// Another turn of the game begins: lets everything leave that was queued in the last one.
+    pub fn begin_turn(&self) {
+        let mut inner = self.lock();
+        inner.arm();
+        if let Some(handle) = &inner.handle {
+            handle.note_turn();
+            handle.flush();
+        }
+    }
+
     /// The next thing that happened. What it changes is changed when this returns.
     pub fn next_event(&self) -> Option<Event> {
         self.next_event_unless(&mut |_| false)

@@ -20,6 +20,9 @@ pub trait Carrier: Clone {
     /// If the link or the packet is not fit for it.
     fn send(&self, link: LinkId, channel: i32, mode: TransferMode, payload: Bytes) -> Result<(), LinkError>;
 
+    /// Another turn of the game begins: lets leave what was queued in the last one.
+    fn begin_turn(&self);
+
     /// Lets what is queued leave.
     fn flush(&self);
 

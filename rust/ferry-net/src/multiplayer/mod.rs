@@ -284,7 +284,9 @@ impl<C: Carrier> Multiplayer<C> {
     /// his own has no frames.
     pub fn begin_poll(&mut self) {
         self.incoming.forget_lent();
-        self.flush();
+        for carrier in self.carriers.values() {
+            carrier.begin_turn();
+        }
     }
 
     /// The next thing to tell the game; `None` when this poll is over.
