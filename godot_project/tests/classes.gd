@@ -12,11 +12,6 @@ const PAIRS := {
 
 ## Differences that are meant to be, by the line that tells of them.
 const WANTED := {
-	# gdext's methods take enums of Rust types only; a script may pass the constants of Ferry's enums all the same.
-	"FerryENetConnection.compress is (int mode) -> Nil instead of (int ENetConnection.CompressionMode mode) -> Nil": true,
-	"FerryENetConnection.pop_statistic is (int statistic) -> float instead of (int ENetConnection.HostStatistic statistic) -> float": true,
-	"FerryENetPacketPeer.get_statistic is (int statistic) -> float instead of (int ENetPacketPeer.PeerStatistic statistic) -> float": true,
-	"FerryENetPacketPeer.get_state is () -> int instead of () -> int ENetPacketPeer.PeerState": true,
 }
 
 var _found := {}

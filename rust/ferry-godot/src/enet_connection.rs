@@ -9,7 +9,7 @@ use ferry_net::enet::{
     Compression, Connection, Event, HostSettings, MAX_CHANNELS, MAX_PEERS, Phase, Target,
 };
 use ferry_net::limits::Limits;
-use ferry_net::link::LinkId;
+use ferry_net::link::{LinkError, LinkId};
 use ferry_net::stats::EndpointStats;
 use ferry_net::udp::BindAddress;
 use godot::classes::TlsOptions;
@@ -106,21 +106,14 @@ impl FerryENetConnection {
         active
     }
 
-    fn create(
-        &self,
-        bind: BindAddress,
-        port: i64,
-        max_peers: i64,
-        max_channels: i64,
-        bandwidth: (i64, i64),
-    ) -> Error {
+    fn create(&self, settings: Result<HostSettings, String>) -> Error {
         let mut inner = self.inner();
         if inner.connection.as_ref().is_some_and(|connection| !connection.is_closed()) {
             drop(inner);
             godot_error!("The FerryENetConnection instance is already active.");
             return Error::ERR_ALREADY_IN_USE;
         }
-        let settings = match host_settings(bind, port, max_peers, max_channels, bandwidth) {
+        let settings = match settings {
             Ok(settings) => settings,
             Err(text) => {
                 godot_error!("{text}");
@@ -201,6 +194,7 @@ pub(crate) fn host_settings(
         max_channels,
         incoming_bandwidth: limit("incoming", bandwidth.0)?,
         outgoing_bandwidth: limit("outgoing", bandwidth.1)?,
+        ..HostSettings::default()
     })
 }
 
@@ -229,7 +223,8 @@ impl FerryENetConnection {
             godot_error!("Invalid bind IP: `{bind_address}`.");
             return Error::ERR_INVALID_PARAMETER;
         };
-        self.create(bind, bind_port, max_peers, max_channels, (in_bandwidth, out_bandwidth))
+        let settings = host_settings(bind, bind_port, max_peers, max_channels, (in_bandwidth, out_bandwidth));
+        self.create(settings.map(|settings| HostSettings { frees_port: true, ..settings }))
     }
 
     /// Makes a host on a port that the system chooses.
@@ -241,7 +236,7 @@ impl FerryENetConnection {
         #[opt(default = 0)] in_bandwidth: i64,
         #[opt(default = 0)] out_bandwidth: i64,
     ) -> Error {
-        self.create(BindAddress::Any, 0, max_peers, max_channels, (in_bandwidth, out_bandwidth))
+        self.create(host_settings(BindAddress::Any, 0, max_peers, max_channels, (in_bandwidth, out_bandwidth)))
     }
 
     /// Ends the host and all its connections, which are told. The port is free when this returns.
@@ -349,8 +344,10 @@ impl FerryENetConnection {
         let payload = Bytes::copy_from_slice(packet.as_slice());
         let connected = connection.links().into_iter().filter(|link| connection.phase(*link) == Some(Phase::Connected));
         for link in connected {
-            if let Err(error) = connection.send(link, channel, mode, payload.clone()) {
-                godot_error!("Nothing was sent to one peer: {error}.");
+            match connection.send(link, channel, mode, payload.clone()) {
+                // Those who have fewer channels do not get it, as with the engine's own.
+                Ok(()) | Err(LinkError::NoSuchChannel(_) | LinkError::NotConnected | LinkError::Gone) => {}
+                Err(error) => godot_error!("Nothing was sent to one peer: {error}."),
             }
         }
     }

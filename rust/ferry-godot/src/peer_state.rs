@@ -69,6 +69,7 @@ impl<C: Carrier> PeerState<C> {
         bytes: &[u8],
         this: impl FnOnce() -> InstanceId,
     ) -> Result<(), PutError> {
+        provoke_panic(bytes == b"panic when put");
         let outcome = self.lock().put_packet(bytes);
         self.flush_at_end_of_frame::<P>(this);
         outcome
@@ -83,7 +84,10 @@ impl<C: Carrier> PeerState<C> {
 
     /// Takes the next packet. Its bytes stay where they are until the next is taken or polled for.
     pub(crate) fn take_packet(&self) -> Option<(*const u8, usize)> {
-        self.lock().take_packet().map(|bytes| (bytes.as_ptr(), bytes.len()))
+        let mut peer = self.lock();
+        let bytes = peer.take_packet()?;
+        provoke_panic(bytes == b"panic when read");
+        Some((bytes.as_ptr(), bytes.len()))
     }
 
     pub(crate) fn packet_mode(&self) -> TransferMode {
@@ -102,6 +106,11 @@ impl<C: Carrier> PeerState<C> {
         let peer = self.lock();
         peer.is_active().then(|| peer.unique_id())
     }
+}
+
+/// For the test that a panic does not look like success.
+fn provoke_panic(asked: bool) {
+    assert!(!(asked && cfg!(feature = "provoke-panics")), "a panic on purpose");
 }
 
 /// Says why a packet was not sent.

@@ -44,6 +44,8 @@ pub(crate) trait Entry {
     fn payload_bytes(&self) -> usize;
     /// Whether it may get lost, as an unreliable packet may.
     fn may_be_dropped(&self) -> bool;
+    /// Moves its payload out of memory that it shares with other entries.
+    fn detach(&mut self);
 }
 
 /// A list of entries, with its weight.
@@ -52,11 +54,13 @@ struct Batch<T> {
     bytes: usize,
     droppable_bytes: usize,
     dropped: u64,
+    /// So many of the oldest entries share no memory.
+    detached: usize,
 }
 
 impl<T: Entry> Batch<T> {
     const fn new() -> Self {
-        Self { entries: Vec::new(), bytes: 0, droppable_bytes: 0, dropped: 0 }
+        Self { entries: Vec::new(), bytes: 0, droppable_bytes: 0, dropped: 0, detached: 0 }
     }
 
     fn push(&mut self, entry: T) {
@@ -71,13 +75,22 @@ impl<T: Entry> Batch<T> {
         }
     }
 
-    /// Drops down to half of the limit, so that this, which looks at all entries, is seldom.
+    /// Drops down to half of the limit, so that this, which looks at all entries, is seldom. What stays among the dropped
+    /// ones is detached from their memory, once: one packet of a byte could keep a thousand others'.
     fn drop_oldest(&mut self) {
         let mut excess = self.droppable_bytes - DROPPABLE_LIMIT / 2;
         let before = self.entries.len();
         let (mut bytes, mut droppable) = (self.bytes, self.droppable_bytes);
-        self.entries.retain(|entry| {
-            if excess == 0 || !entry.may_be_dropped() {
+        let (already, mut kept) = (self.detached, 0);
+        self.entries.retain_mut(|entry| {
+            if excess == 0 {
+                return true;
+            }
+            if !entry.may_be_dropped() {
+                if kept >= already {
+                    entry.detach();
+                }
+                kept += 1;
                 return true;
             }
             let weight = ENTRY_BYTES + entry.payload_bytes();
@@ -86,7 +99,7 @@ impl<T: Entry> Batch<T> {
             droppable -= weight;
             false
         });
-        (self.bytes, self.droppable_bytes) = (bytes, droppable);
+        (self.bytes, self.droppable_bytes, self.detached) = (bytes, droppable, kept);
         self.dropped += (before - self.entries.len()) as u64;
     }
 
@@ -94,7 +107,7 @@ impl<T: Entry> Batch<T> {
     fn take(&mut self, empty: &mut Vec<T>) {
         debug_assert!(empty.is_empty());
         std::mem::swap(&mut self.entries, empty);
-        (self.bytes, self.droppable_bytes) = (0, 0);
+        (self.bytes, self.droppable_bytes, self.detached) = (0, 0, 0);
     }
 }
 
@@ -398,6 +411,8 @@ mod tests {
         fn may_be_dropped(&self) -> bool {
             !self.reliable
         }
+
+        fn detach(&mut self) {}
     }
 
     fn item(number: usize, size: usize, reliable: bool) -> Item {

@@ -5,10 +5,12 @@ use bytes::{Bytes, BytesMut};
 /// The longest packet that is taken for sending, in bytes. ENet's numbering ends a little above.
 pub const MAX_PACKET_SIZE: usize = 32_000_000;
 
-/// Packets up to this long share memory, [`SHARED_PIECE`] at a time: an allocation each would cost more than the copy.
-const SHARED_UP_TO: usize = 4096;
+/// Packets up to this long share memory, [`SHARED_PIECE`] at a time: an allocation each would cost more than the copy. The
+/// protocol copies packets this short when they must wait. Longer ones it keeps, for as long as a peer does not answer: each
+/// would keep its whole piece, and what it counts in that peer's queue would be a small part of what it costs.
+const SHARED_UP_TO: usize = 64;
 
-/// A piece of shared memory lives until the last packet in it is done with, so it is not much larger than a few packets.
+/// Lives until the last packet in it has been taken by the network thread.
 const SHARED_PIECE: usize = 64 * 1024;
 
 /// What is promised about a packet's arrival. The numbers are Godot's.

@@ -84,7 +84,16 @@ fn fetch(work: &Path, archive: &str) -> Result<PathBuf, String> {
     }
     for file in [CHECKSUMS, archive] {
         let mut command = Command::new("curl");
-        command.args(["--fail", "--silent", "--show-error", "--location", "--proto", "=https", "--retry", "2"]);
+        command.args([
+            "--fail",
+            "--silent",
+            "--show-error",
+            "--location",
+            "--proto",
+            "=https",
+            "--retry",
+            "2",
+        ]);
         command.args(["--connect-timeout", "20", "--output"]).arg(work.join(file));
         command.arg(format!("{DOWNLOADS}/{RELEASE}/{file}"));
         Step::new(format!("{file} of Godot {RELEASE}"), command).within(DOWNLOAD_BOUND).run()?;
@@ -132,7 +141,8 @@ fn checksum_in(said: &str) -> Option<String> {
 
 /// macOS has `ditto`, Windows a `tar` that reads zip archives.
 fn unpack(archive: &Path, folder: &Path) -> Result<(), String> {
-    let mut ways = [Command::new("ditto"), Command::new("unzip"), Command::new("tar"), Command::new("python3")];
+    let mut ways =
+        [Command::new("ditto"), Command::new("unzip"), Command::new("tar"), Command::new("python3")];
     ways[0].args(["-x", "-k"]).arg(archive).arg(folder);
     ways[1].arg("-q").arg(archive).arg("-d").arg(folder);
     ways[2].arg("-xf").arg(archive).arg("-C").arg(folder);
@@ -176,6 +186,23 @@ mod tests {
     }
 
     #[test]
+    fn an_archive_is_checked_and_unpacked_by_what_is_here() {
+        let folder = std::env::temp_dir().join(format!("ferry-archive-{}", std::process::id()));
+        fs::create_dir_all(folder.join("out")).expect("a folder to try in");
+        let mut archive = crate::zip::Archive::default();
+        archive.add("Godot.app/program", b"abc").expect("it fits");
+        let file = folder.join("a.zip");
+        fs::write(&file, archive.finish().expect("it fits")).expect("the archive");
+        unpack(&file, &folder.join("out")).expect("it is unpacked");
+        let program = folder.join("out/Godot.app/program");
+        assert_eq!(fs::read(&program).expect("it is there"), b"abc");
+        // The specification's example.
+        let sum = sha512(&program).expect("a program that makes checksums");
+        assert!(sum.starts_with("ddaf35a193617aba") && sum.ends_with("a54ca49f"), "{sum}");
+        fs::remove_dir_all(&folder).expect("the folder goes");
+    }
+
+    #[test]
     fn a_checksum_is_found_under_its_own_name_only() {
         let (one, two) = ("a".repeat(DIGITS), "B".repeat(DIGITS));
         let list = format!("{one}  x.zip.sig\n{two} *x.zip\n");
@@ -188,7 +215,10 @@ mod tests {
     fn checksums_are_read_from_what_any_of_the_programs_says() {
         let sum = "0f".repeat(DIGITS / 2);
         assert_eq!(checksum_in(&format!("{sum}  a file.zip\n")), Some(sum.clone()));
-        assert_eq!(checksum_in(&format!("SHA512 hash of x:\r\n{sum}\r\nCertUtil: done\r\n")), Some(sum.clone()));
+        assert_eq!(
+            checksum_in(&format!("SHA512 hash of x:\r\n{sum}\r\nCertUtil: done\r\n")),
+            Some(sum.clone())
+        );
         let pairs = "0F ".repeat(DIGITS / 2);
         assert_eq!(checksum_in(&format!("SHA512 hash of x:\n{pairs}\n")), Some(sum));
         assert_eq!(checksum_in("no file\n"), None);

@@ -26,7 +26,9 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         match argument {
             "--release" => build.release = true,
             "--target" => build.target = Some(rest.next().ok_or("--target needs a triple")?),
-            unknown => return Err(format!("unknown option `{unknown}`; there are --release and --target TRIPLE")),
+            unknown => {
+                return Err(format!("unknown option `{unknown}`; there are --release and --target TRIPLE"));
+            }
         }
     }
     println!("{}", build.library()?.display());
@@ -111,7 +113,9 @@ impl Platform {
 }
 
 fn unknown(triple: &str) -> String {
-    format!("{triple}: the addon's manifest has no place for a library of this platform that can be put there as built")
+    format!(
+        "{triple}: the addon's manifest has no place for a library of this platform that can be put there as built"
+    )
 }
 
 /// This machine in the manner of rustc's triples, as far as [`Platform`] reads them.
@@ -134,7 +138,8 @@ pub(crate) fn copy_beside_and_move(from: &Path, to: &Path) -> Outcome {
     };
     let source = fs::metadata(from).map_err(failed(from))?;
     let time = source.modified().map_err(failed(from))?;
-    let same = |there: &fs::Metadata| there.len() == source.len() && there.modified().is_ok_and(|t| t == time);
+    let same =
+        |there: &fs::Metadata| there.len() == source.len() && there.modified().is_ok_and(|t| t == time);
     if fs::metadata(to).is_ok_and(|there| same(&there)) {
         return Ok(());
     }

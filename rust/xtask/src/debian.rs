@@ -49,7 +49,10 @@ pub(crate) fn bring<T>(
         // It came whole, so fetching the same again would not help.
         let found = try_out(&place).map(|said| (said, "packages unpacked before".to_owned()));
         return found.map_err(|reason| {
-            vec![format!("packages unpacked before: {reason} (delete {} to fetch them again)", place.display())]
+            vec![format!(
+                "packages unpacked before: {reason} (delete {} to fetch them again)",
+                place.display()
+            )]
         });
     }
     if !exists("apt-get") || !exists("dpkg-deb") {
@@ -98,9 +101,8 @@ fn mirror_among(targets: &str) -> Option<String> {
 fn unpack(home: &Path, wanted: &Wanted, source: &Source, place: &Path) -> Result<(), String> {
     remove_rests(home);
     let work = home.join(format!("{REST_PREFIX}{}", std::process::id()));
-    let outcome = fetch(&work, wanted, source).and_then(|root| {
-        fs::rename(root, place).map_err(|error| format!("{}: {error}", place.display()))
-    });
+    let outcome = fetch(&work, wanted, source)
+        .and_then(|root| fs::rename(root, place).map_err(|error| format!("{}: {error}", place.display())));
     let _ = fs::remove_dir_all(&work);
     outcome
 }

@@ -22,12 +22,24 @@ const NEVER_SHIPPED: &str = "rusty_enet";
 const FOR_TESTS_ONLY: [&str; 1] = ["ferry-enet-testkit"];
 
 /// Library roots that must not contain unsafe code.
-const SAFE_LIBRARIES: [&str; 1] = ["rust/ferry-enet/src/lib.rs"];
+const SAFE_LIBRARIES: [&str; 2] = ["rust/ferry-enet/src/lib.rs", "rust/ferry-net/src/lib.rs"];
+
+/// Which of our crates each may use: dependencies point one way, and what is below knows nothing of what is above.
+const LAYERS: [(&str, &[&str]); 4] =
+    [("ferry-enet", &[]), ("ferry-net", &["ferry-enet"]), ("ferry-godot", &["ferry-net"]), ("xtask", &[])];
+
+/// The one crate that knows the engine.
+const KNOWS_GODOT: &str = "ferry-godot";
+
+/// Must build in seconds, on a machine that has fetched nothing.
+const WITHOUT_DEPENDENCIES: &str = "xtask";
 
 pub(crate) fn check() -> Outcome {
     eprintln!("==> dependency rules");
     let mut broken = Vec::new();
     ferry_enet_stays_small(&mut broken)?;
+    layers_point_one_way(&mut broken)?;
+    one_crate_knows_godot(&mut broken)?;
     nothing_ships_the_oracle(&mut broken)?;
     members_inherit_the_lints(&mut broken)?;
     libraries_are_safe(&mut broken);
@@ -47,6 +59,43 @@ fn ferry_enet_stays_small(broken: &mut Vec<String>) -> Outcome {
         }
     }
     Ok(())
+}
+
+fn layers_point_one_way(broken: &mut Vec<String>) -> Outcome {
+    for (member, allowed) in LAYERS {
+        let direct = tree(&["--package", member, "--depth", "1", "--edges", "normal,build"])?;
+        let used = direct.lines().filter_map(crate_name).filter(|name| *name != member);
+        for name in used {
+            if member == WITHOUT_DEPENDENCIES {
+                broken.push(format!("{member} depends on {name}; it uses the standard library only"));
+            } else if is_ours(name) && !allowed.contains(&name) {
+                broken.push(format!(
+                    "{member} depends on {name}; dependencies go ferry-godot, ferry-net, ferry-enet"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Tests of the layers below must not need the engine either.
+fn one_crate_knows_godot(broken: &mut Vec<String>) -> Outcome {
+    let members = tree(&["--workspace", "--depth", "0"])?;
+    for member in members.lines().filter_map(crate_name).filter(|name| *name != KNOWS_GODOT) {
+        let below = tree(&["--package", member, "--edges", "normal,build,dev"])?;
+        if let Some(name) = below.lines().filter_map(crate_name).find(|name| is_gdext(name)) {
+            broken.push(format!("{member} brings {name} along; only {KNOWS_GODOT} knows the engine"));
+        }
+    }
+    Ok(())
+}
+
+fn is_ours(name: &str) -> bool {
+    name == "xtask" || name.starts_with("ferry-")
+}
+
+fn is_gdext(name: &str) -> bool {
+    name == "godot" || name.starts_with("godot-") || name.starts_with("gdext")
 }
 
 fn nothing_ships_the_oracle(broken: &mut Vec<String>) -> Outcome {
@@ -124,6 +173,12 @@ mod tests {
         if cfg!(unix) {
             assert_eq!(crate_folder("macros v0.1.0 (proc-macro) (/a/b)"), Some(PathBuf::from("/a/b")));
         }
+    }
+
+    #[test]
+    fn crates_are_told_by_their_names() {
+        assert!(is_gdext("godot") && is_gdext("godot-core") && !is_gdext("ferry-godot"));
+        assert!(is_ours("ferry-net") && is_ours("xtask") && !is_ours("ferryboat"));
     }
 
     #[test]

@@ -1,18 +1,26 @@
 //! Every developer command, as `cargo xtask ...`.
 //!
 //! One file a command; each hands back an [`Outcome`] and prints what it does as it goes. `run` starts the processes,
-//! bounded in time; `oracle` brings the C library that the interop tests talk to. Only the standard library is used, so
+//! bounded in time; `godot` finds or brings the engine, `oracle` the C library that the interop tests talk to. Only the standard library is used, so
 //! that the tool itself builds in seconds. CI runs `check` and `test`, nothing of its own.
 
+mod archive;
 mod bench;
+mod build;
 mod check;
 mod debian;
+mod demo;
 mod dependencies;
 mod fuzz;
+mod godot;
 mod oracle;
+mod package;
+mod project;
+mod rows;
 mod run;
 mod simulate;
 mod test;
+mod zip;
 
 use std::process::ExitCode;
 
@@ -22,13 +30,26 @@ type Outcome = Result<(), String>;
 const HELP: &str = "\
 cargo xtask COMMAND
 
+  demo [--window] [--transport enet]
+                                  plays a match of a server and three clients, shows what happens and ends in a table;
+                                  with --window a person plays
+  test [-- ARGS]                  builds the library, brings Godot and the C library ENet, then runs every test; ARGS
+                                  go to `cargo test`
   check                           format, clippy, docs (warnings denied) and the dependency rules
-  test [-- ARGS]                  brings the C library ENet, then runs every test; ARGS go to `cargo test`
+  build [--release] [--target TRIPLE]
+                                  the library, into addons/ferry/bin/PLATFORM
+  godot [--path-only | -- ARGS]   starts the engine of this checkout on godot_project, or prints where it is
+  package                         addons/ferry as a zip archive, below target/package
   simulate [--seconds N] [--seed N]
                                   the random matches of ferry-enet, for longer or from a given seed
   fuzz [TARGET] [--minutes N]     fuzzes one target (nightly); without TARGET lists them
   bench [ARGS]                    ferry-enet beside rusty_enet; ARGS go to the benchmark
   help                            this screen
+
+Variables
+  FERRY_GODOT                     the engine to use, 4.3 or newer; else godot4 or godot on PATH; else one is brought
+  FERRY_GODOT_TEMPLATE            the release template of that engine, for the tests that export a game
+  FERRY_ENET_PREFIX               a C library ENet to test against
 ";
 
 fn main() -> ExitCode {
@@ -38,8 +59,12 @@ fn main() -> ExitCode {
         None => ("help", &[] as &[String]),
     };
     let outcome = match command {
-        "check" => check::run(rest),
+        "demo" => demo::run(rest),
         "test" => test::run(rest),
+        "check" => check::run(rest),
+        "build" => build::run(rest),
+        "godot" => godot::run(rest),
+        "package" => package::run(rest),
         "simulate" => simulate::run(rest),
         "fuzz" => fuzz::run(rest),
         "bench" => bench::run(rest),

@@ -1,11 +1,23 @@
-//! `cargo xtask test`: every test there is, with the C library ENet at hand for those that talk to it.
+//! `cargo xtask test`: every test there is, with what they need at hand: the library, Godot, the C library ENet.
 //!
-//! Ends with the line `N passed, N failed`, counted over all test programs. A C ENet that cannot be had does not stop
-//! the rest: its tests fail, and the reason stands above the last line.
+//! Ends with the line `N passed, N failed`, counted over all test programs. What cannot be had does not stop the rest: the
+//! tests that need it fail, and the reason stands above the last line. Where ARGS choose packages, only those that talk to
+//! other programs (`ferry-tests`) have all this made ready.
 
-use crate::Outcome;
+use std::path::PathBuf;
+
+use crate::build::Build;
 use crate::oracle::{self, ORACLE_VARIABLE};
 use crate::run::{Step, cargo};
+use crate::{Outcome, godot, project};
+
+/// Variables that tell the tests of the engine's program, its release template, and the project to run it on.
+const ENGINE_VARIABLE: &str = "FERRY_TEST_GODOT";
+const TEMPLATE_VARIABLE: &str = "FERRY_TEST_GODOT_TEMPLATE";
+const PROJECT_VARIABLE: &str = "FERRY_TEST_PROJECT";
+
+/// The package whose tests talk to other programs.
+const NEEDS_OTHERS: &str = "ferry-tests";
 
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     let arguments = match arguments.split_first() {
@@ -15,20 +27,19 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
             return Err(format!("unexpected `{first}`; arguments for cargo test follow a `--`"));
         }
     };
-    let oracle = oracle::bring();
+    let surroundings = if needs_others(arguments) { Surroundings::bring() } else { Surroundings::default() };
     let mut command = cargo();
     command.args(["test", "--no-fail-fast"]);
     if !selects_packages(arguments) {
         command.arg("--workspace");
     }
     command.args(arguments);
-    match &oracle {
-        Ok(program) => command.env(ORACLE_VARIABLE, program),
-        Err(reason) => {
-            eprintln!("no C ENet: {reason}");
-            command.env_remove(ORACLE_VARIABLE)
-        }
-    };
+    for (variable, value) in &surroundings.variables {
+        match value {
+            Some(value) => command.env(variable, value),
+            None => command.env_remove(variable),
+        };
+    }
 
     let mut tally = Tally::default();
     let status = Step::new("cargo test", command).run_reading(&mut |line| tally.add(line));
@@ -36,12 +47,59 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     if !status.as_ref().is_ok_and(std::process::ExitStatus::success) && tally.failed == 0 {
         tally.failed = 1;
     }
-    if let Err(reason) = &oracle {
-        eprintln!("no C ENet: {reason}");
+    for reason in &surroundings.missing {
+        eprintln!("{reason}");
     }
     println!("{tally}");
     status?;
-    if tally.failed == 0 { Ok(()) } else { Err("some tests failed".to_owned()) }
+    if tally.failed > 0 {
+        return Err("some tests failed".to_owned());
+    }
+    if surroundings.missing.is_empty() { Ok(()) } else { Err("not everything could be tested".to_owned()) }
+}
+
+/// What the tests find around them.
+#[derive(Default)]
+struct Surroundings {
+    /// Variables to set, or to take away where there is nothing to name.
+    variables: Vec<(&'static str, Option<PathBuf>)>,
+    /// What could not be had, and why.
+    missing: Vec<String>,
+}
+
+impl Surroundings {
+    fn bring() -> Self {
+        let mut this = Self::default();
+        let oracle = this.noting("no C ENet", oracle::bring());
+        this.variables.push((ORACLE_VARIABLE, oracle));
+        for release in [false, true] {
+            this.noting("no library", Build { release, ..Build::default() }.library());
+        }
+        let engine = this.noting("no Godot", godot::find());
+        let project = engine.as_ref().map(project::prepare);
+        let project = project.and_then(|project| this.noting("no project to test on", project));
+        let template = engine.as_ref().and_then(|engine| engine.template.clone());
+        this.variables.push((ENGINE_VARIABLE, engine.map(|engine| engine.program)));
+        this.variables.push((TEMPLATE_VARIABLE, template));
+        this.variables.push((PROJECT_VARIABLE, project));
+        this
+    }
+
+    fn noting<T>(&mut self, what: &str, outcome: Result<T, String>) -> Option<T> {
+        outcome
+            .map_err(|reason| {
+                let line = format!("{what}: {reason}");
+                eprintln!("{line}");
+                self.missing.push(line);
+            })
+            .ok()
+    }
+}
+
+/// Whether tests are to run that talk to other programs.
+fn needs_others(arguments: &[String]) -> bool {
+    let mut for_cargo = arguments.iter().take_while(|argument| *argument != "--");
+    !selects_packages(arguments) || for_cargo.any(|argument| argument.ends_with(NEEDS_OTHERS))
 }
 
 fn selects_packages(arguments: &[String]) -> bool {
@@ -108,5 +166,9 @@ mod tests {
         assert!(selects_packages(&words("-p ferry-enet name")));
         assert!(selects_packages(&words("--package=ferry-enet")));
         assert!(!selects_packages(&words("name -- -p")));
+        assert!(needs_others(&words("name")));
+        assert!(needs_others(&words("-p ferry-tests name")));
+        assert!(needs_others(&words("--package=ferry-tests")));
+        assert!(!needs_others(&words("-p ferry-enet -- ferry-tests")));
     }
 }

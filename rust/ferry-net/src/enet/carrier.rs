@@ -29,7 +29,7 @@ const UNRELIABLE: u8 = 1;
 ///
 /// Names what is out of range, or why the port cannot be had.
 pub fn open_server(settings: HostSettings, limits: Limits) -> Result<Connection, CreateError> {
-    Connection::bind(&with_wire_channels(settings), limits, true)
+    Connection::bind(&for_server(settings), limits, true)
 }
 
 /// Opens the socket of a client and begins to connect; the server will know it by the id that is drawn here.
@@ -53,8 +53,8 @@ pub fn open_client(
     Ok((connection, link, id))
 }
 
-fn with_wire_channels(settings: HostSettings) -> HostSettings {
-    HostSettings { max_channels: wire_channels(settings.max_channels), ..settings }
+fn for_server(settings: HostSettings) -> HostSettings {
+    HostSettings { max_channels: wire_channels(settings.max_channels), frees_port: true, ..settings }
 }
 
 fn wire_channels(channels: u8) -> u8 {
@@ -104,7 +104,7 @@ fn translate(event: command::Event) -> Event {
         command::Event::Received { link, channel, mode, payload } => {
             Event::Received { link, channel: game_channel(channel), mode: game_mode(mode), payload }
         }
-        command::Event::Disconnected { link, farewell, .. } => Event::Disconnected { link, farewell },
+        command::Event::Disconnected { link, farewell, stats, .. } => Event::Disconnected { link, farewell, stats },
         command::Event::Failed(farewell) => Event::Failed(farewell),
     }
 }

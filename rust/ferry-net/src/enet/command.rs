@@ -14,6 +14,7 @@ use crate::limits::Limits;
 use crate::link::LinkId;
 use crate::lookup;
 use crate::reason::Farewell;
+use crate::stats::LinkStats;
 
 /// Somebody to reach.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +77,21 @@ impl Entry for Command {
             _ => false,
         }
     }
+
+    fn detach(&mut self) {
+        if let Self::Send { payload, .. } = self {
+            detach(payload);
+        }
+    }
+}
+
+/// Longer packets have memory of their own, or most of what they share.
+const MAY_SHARE_UP_TO: usize = 4096;
+
+fn detach(payload: &mut Bytes) {
+    if payload.len() <= MAY_SHARE_UP_TO {
+        *payload = Bytes::copy_from_slice(payload);
+    }
 }
 
 /// What has happened to an endpoint.
@@ -107,6 +123,8 @@ pub enum Event {
         farewell: Farewell,
         /// The number that came with the other end's goodbye; 0 without one.
         word: u32,
+        /// Its last figures; the game's side puts them in.
+        stats: Option<LinkStats>,
     },
     /// The socket has failed; all links are gone with it.
     Failed(Farewell),
@@ -136,5 +154,11 @@ impl Entry for Notice {
 
     fn may_be_dropped(&self) -> bool {
         matches!(&self.event, Event::Received { mode, .. } if *mode != Mode::Reliable)
+    }
+
+    fn detach(&mut self) {
+        if let Event::Received { payload, .. } = &mut self.event {
+            detach(payload);
+        }
     }
 }

@@ -85,8 +85,8 @@ struct Inner {
     next_link: Arc<AtomicU32>,
     goodbye_word: Arc<AtomicU32>,
     local: SocketAddr,
-    /// The user chose the port, and may want it again as soon as this endpoint is closed.
-    port_was_chosen: bool,
+    /// Somebody may want the port again as soon as this endpoint is closed.
+    frees_port: bool,
     max_peers: usize,
     max_channels: u8,
     limits: Limits,
@@ -139,7 +139,7 @@ impl Connection {
             next_link,
             goodbye_word,
             local,
-            port_was_chosen: settings.port != 0,
+            frees_port: settings.frees_port || settings.port != 0,
             max_peers: settings.max_peers,
             max_channels: settings.channel_limit(),
             limits,
@@ -389,7 +389,8 @@ impl Connection {
     }
 
     /// Ends the endpoint: what is queued is still delivered and everybody is told with this word, for 200 ms at most, on the
-    /// network thread. If the port was chosen by the user, it is free again when this returns.
+    /// network thread. If somebody may want the port, it is free
+    /// again when this returns.
     pub fn close(&self, word: u32) {
         let mut inner = self.lock();
         inner.goodbye_word.store(word, Ordering::Relaxed);
@@ -401,7 +402,7 @@ impl Connection {
         inner.links.clear();
         inner.fetched.clear();
         let handle = inner.handle.take();
-        let wait = inner.port_was_chosen;
+        let wait = inner.frees_port;
         drop(inner);
         if let Some(handle) = handle {
             handle.close();
@@ -457,8 +458,8 @@ impl Inner {
     }
 
     /// Makes the event's change. `None` if it is about a link that the game has ended itself.
-    fn see(&mut self, Notice { event, made }: Notice) -> Option<Event> {
-        match &event {
+    fn see(&mut self, Notice { mut event, made }: Notice) -> Option<Event> {
+        match &mut event {
             Event::Connected { link, .. } => {
                 let Made { shared, channels, incoming } = made?;
                 // A link that this end asked for and gave up meanwhile stays given up.
@@ -472,7 +473,11 @@ impl Inner {
                 let phase = self.links.get(link)?.phase;
                 matches!(phase, Phase::Connected | Phase::DisconnectLater).then_some(event)
             }
-            Event::Disconnected { link, .. } => self.links.remove(link).map(|_| event),
+            Event::Disconnected { link, stats, .. } => {
+                let view = self.links.remove(link)?;
+                *stats = Some(view.shared.stats());
+                Some(event)
+            }
             Event::Failed(_) => {
                 self.failed = true;
                 self.links.clear();

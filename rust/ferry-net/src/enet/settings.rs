@@ -40,6 +40,8 @@ pub struct HostSettings {
     pub bind: BindAddress,
     /// The port to listen on; 0 lets the system choose.
     pub port: u16,
+    /// Whether somebody may want the port again as soon as the endpoint is closed: then closing waits for it.
+    pub frees_port: bool,
     /// Connections, made from either end.
     pub max_peers: usize,
     /// Channels of a connection; 0 means all 255.
@@ -55,6 +57,7 @@ impl Default for HostSettings {
         Self {
             bind: BindAddress::Any,
             port: 0,
+            frees_port: false,
             max_peers: 32,
             max_channels: 0,
             incoming_bandwidth: 0,

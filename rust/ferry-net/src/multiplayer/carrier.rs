@@ -92,6 +92,8 @@ pub enum Event {
         link: LinkId,
         /// Why.
         farewell: Farewell,
+        /// Its last figures, if it ever stood.
+        stats: Option<LinkStats>,
     },
     /// The endpoint itself has failed.
     Failed(Farewell),

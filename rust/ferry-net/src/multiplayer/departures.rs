@@ -25,6 +25,18 @@ impl Departures {
         self.entry(id).farewell = Some(farewell);
     }
 
+    /// Notes a farewell unless there is one.
+    pub(super) fn note_if_unknown(&mut self, id: i32, farewell: Farewell) {
+        self.entry(id).farewell.get_or_insert(farewell);
+    }
+
+    /// Somebody goes by this id again.
+    pub(super) fn forget(&mut self, id: i32) {
+        if let Some(departure) = self.by_id.get_mut(&id) {
+            *departure = Departure::default();
+        }
+    }
+
     pub(super) fn note_stats(&mut self, id: i32, stats: LinkStats) {
         self.entry(id).stats = Some(stats);
     }

@@ -6,6 +6,10 @@ use bytes::Bytes;
 
 use crate::packet::TransferMode;
 
+/// What a packet costs besides its bytes, about: a limit that counted bytes alone would let a flood of tiny ones take fifty
+/// times as much.
+const PACKET_OVERHEAD: usize = 64;
+
 /// A packet that has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packet {
@@ -37,7 +41,7 @@ impl Incoming {
             self.empty_packets += 1;
             return;
         }
-        self.bytes += packet.payload.len();
+        self.bytes += PACKET_OVERHEAD + packet.payload.len();
         *self.of.entry(packet.from).or_default() += 1;
         self.packets.push_back(packet);
     }
@@ -48,7 +52,7 @@ impl Incoming {
 
     pub(super) fn take(&mut self) -> Option<&[u8]> {
         let packet = self.packets.pop_front()?;
-        self.bytes -= packet.payload.len();
+        self.bytes -= PACKET_OVERHEAD + packet.payload.len();
         if let Some(count) = self.of.get_mut(&packet.from) {
             *count -= 1;
             if *count == 0 {

@@ -231,6 +231,7 @@ impl<C: Carrier> Multiplayer<C> {
     }
 
     fn add(&mut self, id: i32, carrier: i32, link: LinkId) {
+        self.departures.forget(id);
         self.peers.insert(id, Peer { carrier, link, leaving: false });
         self.ids.insert((carrier, link), id);
     }
@@ -332,7 +333,12 @@ impl<C: Carrier> Multiplayer<C> {
                     self.incoming.push(Packet { from: *id, channel, mode, payload });
                 }
             }
-            Event::Disconnected { link, farewell } => self.disconnected(carrier, link, farewell),
+            Event::Disconnected { link, farewell, stats } => {
+                if let (Some(id), Some(stats)) = (self.ids.get(&(carrier, link)), stats) {
+                    self.departures.note_stats(*id, stats);
+                }
+                self.disconnected(carrier, link, farewell);
+            }
             Event::Failed(farewell) => self.failed(carrier, farewell),
         }
     }
@@ -479,6 +485,7 @@ impl<C: Carrier> Multiplayer<C> {
 
     fn close_keeping_steps(&mut self) {
         for id in self.peers.keys().copied().collect::<Vec<_>>() {
+            self.departures.note_if_unknown(id, Reason::LocalClose.into());
             self.remove(id);
         }
         for carrier in std::mem::take(&mut self.carriers).into_values() {
@@ -579,15 +586,13 @@ impl<C: Carrier> Multiplayer<C> {
 
     /// Why the connection to a peer ended, or could not be made. [`Reason::None`] while it stands, or if there was none.
     pub fn farewell(&self, id: i32) -> Farewell {
-        if self.peers.contains_key(&id) { Reason::None.into() } else { self.departures.farewell(id) }
+        self.departures.farewell(id)
     }
 
     /// Figures of the connection to a peer; the last ones, if it has ended.
     pub fn stats(&self, id: i32) -> Option<LinkStats> {
-        match self.way_to(id) {
-            Some((carrier, link)) => carrier.stats(link),
-            None => self.departures.stats(id),
-        }
+        let standing = self.way_to(id).and_then(|(carrier, link)| carrier.stats(link));
+        standing.or_else(|| self.departures.stats(id))
     }
 
     /// Figures of everything together.

@@ -332,7 +332,7 @@ impl Driver {
     }
 
     fn report_end(&mut self, link: LinkId, farewell: Farewell, word: u32) {
-        let event = Event::Disconnected { link, farewell, word };
+        let event = Event::Disconnected { link, farewell, word, stats: None };
         self.notices.push(Notice { event, made: None });
     }
 

@@ -1,0 +1,134 @@
+extends "res://tests/lifecycle/lifecycle_test.gd"
+## When things leave and in which order they come, frame by frame.
+
+const PACKETS := 50
+
+
+func _test() -> void:
+	await _a_client_says_nothing_before_its_first_poll()
+	await _a_client_that_is_not_polled_starts_at_the_frames_end()
+	await _a_server_answers_nobody_before_its_first_poll()
+	await _packets_come_before_their_senders_end()
+	await _unread_packets_hold_back_their_senders_end()
+	await _a_frame_leaves_together(0)
+	await _a_frame_leaves_together(8)
+
+
+func _listener() -> PacketPeerUDP:
+	var socket := PacketPeerUDP.new()
+	check_eq(socket.bind(0, LOCALHOST), OK, "a socket")
+	return socket
+
+
+func _a_client_says_nothing_before_its_first_poll() -> void:
+	var socket := _listener()
+	var client: MultiplayerPeer = make(client_class())
+	check_eq(client.create_client(LOCALHOST, socket.get_local_port()), OK, "create_client")
+	# No frame ends meanwhile.
+	OS.delay_msec(150)
+	check_eq(socket.get_available_packet_count(), 0, "datagrams before the first poll")
+	client.poll()
+	check(_comes_in_this_frame(socket), "a datagram after the first poll")
+	client.close()
+
+
+func _comes_in_this_frame(socket: PacketPeerUDP) -> bool:
+	var deadline := Time.get_ticks_msec() + 3000
+	while Time.get_ticks_msec() < deadline:
+		if socket.get_available_packet_count() > 0:
+			return true
+		OS.delay_msec(1)
+	return false
+
+
+func _a_client_that_is_not_polled_starts_at_the_frames_end() -> void:
+	var socket := _listener()
+	var client: MultiplayerPeer = make(client_class())
+	check_eq(client.create_client(LOCALHOST, socket.get_local_port()), OK, "create_client")
+	await process_frame
+	await process_frame
+	check(_comes_in_this_frame(socket), "a datagram after the frame's end")
+	client.close()
+
+
+func _a_server_answers_nobody_before_its_first_poll() -> void:
+	var server: MultiplayerPeer = make(server_class())
+	check_eq(server.create_server(0), OK, "create_server")
+	var client: MultiplayerPeer = make(client_class())
+	check_eq(client.create_client(LOCALHOST, server.host.get_local_port()), OK, "create_client")
+	for _turn in 20:
+		client.poll()
+		OS.delay_msec(10)
+	check_eq(status_of(client), "connecting", "while the server is only configured")
+	polled = [server, client]
+	await until(func() -> bool: return is_connected_peer(client), "connected once the server is polled")
+	clean()
+
+
+func _packets_come_before_their_senders_end() -> void:
+	var server := new_server()
+	var client := await connected_client(server, "client")
+	address(client, 1)
+	for number in PACKETS:
+		check_eq(client.put_packet(payload(700, number)), OK, "put")
+	client.close()
+	polled = [server]
+	var progress := {}
+	var at_the_end := [-1]
+	server.peer_disconnected.connect(func(_id: int) -> void: at_the_end[0] = progress.get("packets", 0))
+	await until(func() -> bool:
+		read_numbered(server, 700, progress)
+		return at_the_end[0] >= 0, "the sender's end")
+	check_eq(at_the_end[0], PACKETS, "packets read when the sender's end is told")
+	check(progress.get("in_order", false), "in order")
+	clean()
+
+
+# SceneMultiplayer reads packets after polling, and drops those of ids that are gone.
+func _unread_packets_hold_back_their_senders_end() -> void:
+	var server := new_server()
+	var client := await connected_client(server, "client")
+	address(client, 1)
+	for number in 3:
+		client.put_packet(payload(70, number))
+	client.close()
+	polled.clear()
+	# Everything is here, the goodbye too, and nobody has read or polled.
+	OS.delay_msec(150)
+	server.poll()
+	check_eq(server.get_available_packet_count(), 3, "packets after one poll")
+	check(not log.server.has("peer_disconnected(client)"), "not gone while its packets wait")
+	for number in 3:
+		check_eq(describe_next(server, payload(70, number)), "from client, reliable, channel 0, 70 bytes", "packet %d" % number)
+	server.poll()
+	check(log.server.has("peer_disconnected(client)"), "gone with the poll after they were read")
+	polled = [server]
+	clean()
+
+
+# Packets of a frame for one peer leave in as few datagrams as hold them, also when the frame takes its time.
+func _a_frame_leaves_together(pause_ms: int) -> void:
+	const FRAMES := 6
+	const PUTS := 3
+	var server := new_server()
+	var client := await connected_client(server, "client")
+	address(client, 1)
+	polled.clear()
+	var before := 0
+	for frame in 2 + FRAMES:
+		# Two frames of this kind first: how long frames are is learned from the last ones.
+		if frame == 2:
+			before = client.get_stats().datagrams_sent
+		client.poll()
+		server.poll()
+		for number in PUTS:
+			check_eq(client.put_packet(payload(100, number)), OK, "put")
+			OS.delay_msec(pause_ms)
+		await process_frame
+	polled = [server, client]
+	await until(func() -> bool: return server.get_available_packet_count() == (2 + FRAMES) * PUTS, "all of them")
+	var sent: int = client.get_stats().datagrams_sent - before
+	print("FRAMES %d datagrams for %d frames of %d puts, %d ms apart" % [sent, FRAMES, PUTS, pause_ms])
+	# One a frame; two more for a ping or for the frame before, which the network thread may still be sending.
+	check(sent <= FRAMES + 2, "%d datagrams for %d frames with pauses of %d ms" % [sent, FRAMES, pause_ms])
+	clean()

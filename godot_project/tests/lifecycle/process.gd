@@ -1,0 +1,86 @@
+extends "res://tests/lifecycle/lifecycle_test.gd"
+## A process for what is done to processes: it is quit, stopped or killed at a bad moment.
+##
+## A server (`--role=server`) tells its port, who comes and why they go, and what it got from each; it ends when
+## `--clients=` have come and gone. A client does what `--do=` says.
+
+const SIZE := 900
+
+
+func _test() -> void:
+	match options.get("role", ""):
+		"server":
+			await _serve()
+		"client":
+			await _join()
+		"lookup":
+			_quit_while_looking_up()
+
+
+func _serve() -> void:
+	var server: MultiplayerPeer = make(server_class())
+	server.peer_timeout = float(options.get("peer_timeout", 30.0))
+	check_eq(server.create_server(0), OK, "create_server")
+	print("PROCESS port=%d" % server.host.get_local_port())
+	var came := []
+	var gone := []
+	var progress := {}
+	server.peer_connected.connect(func(id: int) -> void:
+		came.append(id)
+		progress[id] = {}
+		print("PROCESS joined %d" % came.size()))
+	server.peer_lost.connect(func(id: int, reason: int, _detail: String) -> void:
+		gone.append(id)
+		print("PROCESS lost %s, got %s" % [reason_name(reason), progress[id]]))
+	polled.append(server)
+	var wanted := int(options.get("clients", 1))
+	await until(func() -> bool:
+		while server.get_available_packet_count() > 0:
+			var of: Dictionary = progress[server.get_packet_peer()]
+			var packet := server.get_packet()
+			of.in_order = of.get("in_order", true) and packet == payload(SIZE, of.get("packets", 0))
+			of.packets = of.get("packets", 0) + 1
+		return gone.size() >= wanted, "everybody came and went", 50.0)
+	server.close()
+
+
+func _join() -> void:
+	var client: MultiplayerPeer = make(client_class())
+	var told := watch_reasons(client)
+	check_eq(client.create_client(LOCALHOST, int(options.port)), OK, "create_client")
+	polled.append(client)
+	await until(func() -> bool: return is_connected_peer(client), "connected")
+	address(client, 1)
+	print("PROCESS connected")
+	match options.get("do", ""):
+		"send_and_quit":
+			# Neither polled nor closed again, and the frame does not end before the quit is asked for.
+			for number in 20:
+				check_eq(client.put_packet(payload(SIZE, number)), OK, "put")
+		"send_and_drop":
+			for number in 20:
+				check_eq(client.put_packet(payload(SIZE, number)), OK, "put")
+			polled.clear()
+			client = null
+		"send_steadily":
+			# 60 packets, one in 100 ms: the server stands still in the middle of it.
+			var start := Time.get_ticks_msec()
+			var sent := {"packets": 0}
+			await until(func() -> bool:
+				if sent.packets < 60 and Time.get_ticks_msec() >= start + sent.packets * 100:
+					client.put_packet(payload(SIZE, sent.packets))
+					sent.packets += 1
+				return sent.packets == 60 and client.get_peer_stats(1).queued_bytes == 0, "all sent and acknowledged", 30.0)
+			check_eq(told, ["succeeded"], "what it was told")
+			client.close()
+		"wait":
+			await until(func() -> bool: return is_gone(client), "the end", 40.0)
+
+
+# The scene ends in the frame in which the look-up begins.
+func _quit_while_looking_up() -> void:
+	var client: MultiplayerPeer = make(client_class())
+	check_eq(client.create_client(options.get("name", "nobody.invalid"), 4000), OK, "create_client")
+	client.poll()
+	check_eq(status_of(client), "connecting", "while it is looked up")
+	print("PROCESS looking up")

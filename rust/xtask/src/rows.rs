@@ -1,0 +1,190 @@
+//! What the processes of a match tell of their connections, and the table that `demo` makes of it.
+//!
+//! A row is one flat JSON object on a line, written by the match's scene. The reader takes strings, numbers and the three
+//! words of JSON; a nested value or anything broken is no row.
+
+use std::collections::HashMap;
+
+/// The columns: what is shown above, and the row's key.
+const COLUMNS: [(&str, &str); 8] = [
+    ("who", "who"),
+    ("peer", "peer"),
+    ("RTT ms", "rtt_ms"),
+    ("packets out", "packets_sent"),
+    ("in", "packets_received"),
+    ("bytes out", "bytes_sent"),
+    ("in", "bytes_received"),
+    ("left", "left"),
+];
+
+/// Columns of words; the others are numbers and stand on the right.
+const WORDS: [&str; 2] = ["who", "left"];
+
+/// One connection as one end saw it: values by key, numbers as they are to be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Row(HashMap<String, String>);
+
+impl Row {
+    /// Reads one flat JSON object.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let mut reader = Reader { rest: text.trim() };
+        let mut values = HashMap::new();
+        reader.take('{')?;
+        if reader.take('}').is_none() {
+            loop {
+                let key = reader.string()?;
+                reader.take(':')?;
+                values.insert(key, reader.value()?);
+                if reader.take(',').is_none() {
+                    reader.take('}')?;
+                    break;
+                }
+            }
+        }
+        reader.rest.is_empty().then_some(Self(values))
+    }
+
+    fn cell(&self, key: &str) -> String {
+        let text = self.0.get(key).map_or("", String::as_str);
+        if WORDS.contains(&key) { text.to_owned() } else { number(text, key == "rtt_ms") }
+    }
+}
+
+/// The engine writes every number as one with a fraction: `12.0`.
+fn number(text: &str, fraction: bool) -> String {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && fraction => format!("{value:.3}"),
+        Ok(value) if value.is_finite() => format!("{value:.0}"),
+        _ => text.to_owned(),
+    }
+}
+
+struct Reader<'a> {
+    rest: &'a str,
+}
+
+impl Reader<'_> {
+    fn take(&mut self, mark: char) -> Option<()> {
+        self.rest = self.rest.strip_prefix(mark)?.trim_start();
+        Some(())
+    }
+
+    fn value(&mut self) -> Option<String> {
+        if self.rest.starts_with('"') {
+            return self.string();
+        }
+        let end = self.rest.find([',', '}']).unwrap_or(self.rest.len());
+        let (word, rest) = self.rest.split_at(end);
+        let word = word.trim_end();
+        let known = ["true", "false", "null"].contains(&word) || word.parse::<f64>().is_ok();
+        self.rest = rest;
+        known.then(|| word.to_owned())
+    }
+
+    fn string(&mut self) -> Option<String> {
+        let mut text = String::new();
+        let mut characters = self.rest.strip_prefix('"')?.chars();
+        loop {
+            match characters.next()? {
+                '"' => break,
+                '\\' => text.push(match characters.next()? {
+                    'n' => '\n',
+                    't' => '\t',
+                    'r' => '\r',
+                    'b' => '\u{8}',
+                    'f' => '\u{c}',
+                    'u' => {
+                        let digits: String = characters.by_ref().take(4).collect();
+                        // Half of a pair is none of what a match writes.
+                        char::from_u32(u32::from_str_radix(&digits, 16).ok()?)?
+                    }
+                    plain => plain,
+                }),
+                plain => text.push(plain),
+            }
+        }
+        self.rest = characters.as_str().trim_start();
+        Some(text)
+    }
+}
+
+/// An aligned table with a head, or nothing where there are no rows.
+pub(crate) fn table(rows: &[Row]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let head = COLUMNS.map(|(title, _)| title.to_owned()).to_vec();
+    let body = rows.iter().map(|row| COLUMNS.map(|(_, key)| row.cell(key)).to_vec());
+    let lines: Vec<Vec<String>> = std::iter::once(head).chain(body).collect();
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..COLUMNS.len()).map(width).collect();
+    let mut shown = String::new();
+    for (number, line) in lines.iter().enumerate() {
+        let cells = line.iter().enumerate().map(|(column, cell)| {
+            let width = widths[column];
+            let left = WORDS.contains(&COLUMNS[column].1);
+            if left { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+        });
+        shown.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        shown.push('\n');
+        if number == 0 {
+            let rules: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();
+            shown.push_str(&rules.join("  "));
+            shown.push('\n');
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_read_as_the_engine_writes_them() {
+        let row = Row::read(
+            r#" {"who":"server's view of \"anna\"","peer":12345.0,"rtt_ms":0.4125,"left":"sl\u00fct, \\ {x}", "a":null}"#,
+        )
+        .expect("a row");
+        assert_eq!(row.cell("who"), "server's view of \"anna\"");
+        assert_eq!(row.cell("peer"), "12345");
+        assert_eq!(row.cell("rtt_ms"), "0.412");
+        assert_eq!(row.cell("left"), "slüt, \\ {x}");
+        assert_eq!(row.cell("bytes_sent"), "");
+        assert!(Row::read("{}").is_some());
+    }
+
+    #[test]
+    fn what_is_broken_is_no_row() {
+        for text in [
+            "",
+            "{",
+            "[1]",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{\"a\":1} more",
+            "{\"a\":{\"b\":1}}",
+            "{\"a\":\"open}",
+            "{\"a\":\"\\u12\"}",
+            "{\"a\":\"\\ud800\"}",
+            "{\"a\":word}",
+        ] {
+            assert_eq!(Row::read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn columns_of_a_table_are_aligned() {
+        let row = |who: &str, peer: u32| {
+            Row::read(&format!("{{\"who\":\"{who}\",\"peer\":{peer},\"left\":\"kicked\"}}")).expect("a row")
+        };
+        let table = table(&[row("änna", 1), row("b", 23456)]);
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(lines.len(), 4);
+        assert!(lines[2].starts_with("änna      1"), "{table}");
+        assert!(lines[3].starts_with("b     23456"), "{table}");
+        assert!(lines[2].ends_with("  kicked"));
+        assert_eq!(super::table(&[]), "");
+    }
+}

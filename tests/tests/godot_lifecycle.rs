@@ -1,0 +1,271 @@
+//! The life of Ferry's peers inside the engine: how they begin, wait, fail and end, and what a game may do to them
+//! meanwhile. Where it takes processes that sleep, quit, stop or die, this side does that to them.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use ferry_tests::godot::{Outcome, Run, SCENE_BOUND, Scene};
+
+/// What the log begins its lines with, after the engine's own word for how bad it is.
+const LOG_MARK: &str = "Ferry: ";
+
+/// A quit that waits for nothing, on a busy machine.
+const QUICK: Duration = Duration::from_secs(5);
+
+#[test]
+fn things_leave_and_arrive_in_their_frame() {
+    Scene::script("lifecycle/frames.gd").must_pass();
+}
+
+#[test]
+fn threads_of_the_game_may_use_peers() {
+    Scene::script("lifecycle/threads.gd").must_pass();
+}
+
+#[test]
+fn handlers_may_do_anything_to_their_peer() {
+    Scene::script("lifecycle/handlers.gd").must_pass();
+}
+
+#[test]
+fn failures_say_why_and_wrong_use_is_an_error() {
+    let outcome = Scene::script("lifecycle/failures.gd").must_pass();
+    let told = |part: &str| outcome.lines().iter().any(|line| line.starts_with("ERROR:") && line.contains(part));
+    for part in ["isn't currently active", "Invalid target peer", "max_channels must be", "Invalid bind IP address"] {
+        assert!(told(part), "no error says `{part}`\n{}", outcome.tail());
+    }
+}
+
+#[test]
+fn a_full_queue_does_what_was_asked_for() {
+    Scene::script("lifecycle/queues.gd").must_pass();
+}
+
+#[test]
+fn properties_and_figures_are_as_documented() {
+    Scene::script("lifecycle/properties.gd").must_pass();
+}
+
+/// Both at once, since each takes its 35 seconds.
+#[test]
+fn who_sleeps_for_35_seconds_is_not_lost_and_misses_nothing() {
+    let start = Instant::now();
+    let mut runs: Vec<Run> = Vec::new();
+    for sleeper in ["server", "client"] {
+        let end = |role: &str| {
+            let scene = Scene::script("lifecycle/loading.gd").with("role", role).with("bound", 80);
+            if role == sleeper { scene.with("sleeps", "yes") } else { scene }
+        };
+        let mut server = end("server").start();
+        let port = server.line("LOADING port=");
+        runs.push(end("client").with("port", port).start());
+        runs.push(server);
+    }
+    for run in runs {
+        run.outcome().must_have_passed();
+    }
+    assert!(start.elapsed() < Duration::from_secs(55), "{:?}", start.elapsed());
+}
+
+#[test]
+fn what_is_sent_in_the_frame_of_the_quit_arrives() {
+    let (mut server, port) = server(&[("clients", "2")]);
+    for what in ["send_and_quit", "send_and_drop"] {
+        client(&port, what).must_pass();
+        let told = server.line("PROCESS lost ");
+        assert_eq!(told, "REMOTE_CLOSE, got { \"in_order\": true, \"packets\": 20 }", "{what}");
+    }
+    server.outcome().must_have_passed();
+}
+
+#[test]
+fn a_quit_waits_for_no_look_up() {
+    let start = Instant::now();
+    Scene::script("lifecycle/process.gd").with("role", "lookup").must_pass();
+    assert!(start.elapsed() < QUICK, "{:?}", start.elapsed());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_quit_waits_for_no_look_up_that_hangs() {
+    // The process gets a network of its own, in which the name server takes the question and never answers.
+    let folder = std::env::temp_dir().join(format!("ferry-silent-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let resolver = folder.join("resolv.conf");
+    std::fs::write(&resolver, "nameserver 10.77.0.9\noptions timeout:20 attempts:2\n").unwrap();
+    // What goes there comes back by the loopback device, and is dropped: it is meant for nobody.
+    let world = format!(
+        "mount --bind '{}' /etc/resolv.conf && ip link set lo up && ip route add 10.77.0.0/24 dev lo && exec \"$@\"",
+        resolver.display()
+    );
+    let in_world = |arguments: &[&str]| {
+        let start = ["--user", "--map-root-user", "--net", "--mount", "sh", "-c", &world, "sh"];
+        [&start[..], arguments].concat().into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let possible = std::process::Command::new("unshare").args(in_world(&["true"])).output();
+    if !possible.is_ok_and(|output| output.status.success()) {
+        println!("skipped: this machine gives nobody a network of his own");
+        std::fs::remove_dir_all(&folder).unwrap();
+        return;
+    }
+    let engine = ferry_tests::godot::engine();
+    let project = ferry_tests::godot::project();
+    let arguments = in_world(&[
+        engine.to_str().unwrap(),
+        "--headless",
+        "--path",
+        project.to_str().unwrap(),
+        "--script",
+        "res://tests/lifecycle/process.gd",
+    ]);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let start = Instant::now();
+    let outcome = Scene::with_program("a look-up that hangs", &PathBuf::from("unshare"), &arguments)
+        .with("role", "lookup")
+        .with("name", "nobody.example.org")
+        .within(SCENE_BOUND)
+        .run();
+    let took = start.elapsed();
+    std::fs::remove_dir_all(&folder).unwrap();
+    outcome.must_have_passed();
+    assert!(took < QUICK, "{took:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_server_that_stands_still_for_three_seconds_loses_nobody() {
+    use ferry_tests::godot::Signal;
+    let (mut server, port) = server(&[("clients", "2"), ("peer_timeout", "2")]);
+    let clients = [client(&port, "send_steadily").start(), client(&port, "send_steadily").start()];
+    server.line("PROCESS joined 2");
+    sleep(Duration::from_secs(1));
+    server.signal(Signal::Stop);
+    sleep(Duration::from_secs(3));
+    server.signal(Signal::Continue);
+    for _ in 0..2 {
+        assert_eq!(server.line("PROCESS lost "), "REMOTE_CLOSE, got { \"in_order\": true, \"packets\": 60 }");
+    }
+    for run in clients.into_iter().chain([server]) {
+        run.outcome().must_have_passed();
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_killed_client_is_noticed_within_the_time_out() {
+    use ferry_tests::godot::Signal;
+    let (mut server, port) = server(&[("clients", "1"), ("peer_timeout", "2")]);
+    let mut killed = client(&port, "wait").start();
+    let stays = client(&port, "wait").start();
+    server.line("PROCESS joined 2");
+    // Long enough that its time-out has to count from its last word, not from its coming.
+    sleep(Duration::from_millis(2500));
+    killed.signal(Signal::Kill);
+    let start = Instant::now();
+    let told = server.line("PROCESS lost ");
+    let took = start.elapsed();
+    assert_eq!(told, "TIMEOUT, got {  }");
+    // It may have said its last word half a second before; a busy machine may need as much more.
+    assert!((Duration::from_millis(1200)..Duration::from_millis(3000)).contains(&took), "{took:?}");
+    for run in [server, stays] {
+        run.outcome().must_have_passed();
+    }
+    assert!(killed.outcome().status().is_some_and(|status| !status.success()));
+}
+
+#[test]
+fn the_log_says_as_much_as_it_is_asked_for() {
+    let off = logged("off");
+    assert_eq!(off.lines, Vec::<String>::new());
+    let debug = logged("debug");
+    assert!(!debug.lines.is_empty(), "{}", debug.outcome.tail());
+    let wrong = logged("loud");
+    assert!(wrong.lines.iter().any(|line| line.contains("no log level is called `loud`")), "{:?}", wrong.lines);
+}
+
+#[test]
+fn strangers_write_no_log() {
+    let warn = logged("warn");
+    let place = |mark: &str| warn.outcome.lines().iter().position(|line| line == mark).unwrap();
+    let during_flood = &warn.outcome.lines()[place("LOGGING flood")..place("LOGGING overflow")];
+    let from_strangers = during_flood.iter().filter(|line| line.contains(LOG_MARK)).count();
+    assert!(from_strangers <= 3, "{from_strangers} lines from 3000 datagrams of rubbish");
+    // 200 packets did not fit.
+    let overflows = warn.lines.iter().filter(|line| line.contains("is full")).count();
+    assert!((1..=3).contains(&overflows), "{overflows} lines about a full queue: {:?}", warn.lines);
+    assert!(warn.lines.iter().all(|line| line.starts_with("WARNING: ")), "{:?}", warn.lines);
+}
+
+/// Everything that a class shows in the editor's help is explained there.
+#[test]
+fn every_class_is_documented() {
+    let folder = std::env::temp_dir().join(format!("ferry-help-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let outcome =
+        Scene::in_project("the help", &["--doctool", folder.to_str().unwrap(), "--gdextension-docs"]).run();
+    assert!(outcome.status().is_some_and(|status| status.success()), "{}", outcome.tail());
+    let mut missing = Vec::new();
+    let mut classes = Vec::new();
+    for entry in std::fs::read_dir(folder.join("doc_classes")).unwrap() {
+        let path = entry.unwrap().path();
+        let class = path.file_stem().unwrap().to_string_lossy().into_owned();
+        missing.extend(undocumented(&class, &std::fs::read_to_string(&path).unwrap()));
+        classes.push(class);
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+    classes.sort();
+    assert!(classes.contains(&"FerryENetMultiplayerPeer".to_owned()), "{classes:?}");
+    assert!(classes.contains(&"FerryDisconnect".to_owned()), "{classes:?}");
+    assert!(missing.is_empty(), "not documented:\n  {}", missing.join("\n  "));
+}
+
+/// What in a class's help file has no text.
+fn undocumented(class: &str, help: &str) -> Vec<String> {
+    let mut missing = Vec::new();
+    let mut inside = class.to_owned();
+    for line in help.lines().map(str::trim) {
+        let name = |line: &str| {
+            line.split_once("name=\"").and_then(|(_, rest)| rest.split_once('"')).map(|(name, _)| name.to_owned())
+        };
+        if ["<method ", "<signal ", "<constructor "].iter().any(|tag| line.starts_with(tag)) {
+            inside = format!("{class}.{}", name(line).unwrap_or_default());
+        }
+        let is_empty = line == "<description />" || line == "<brief_description />";
+        if is_empty {
+            missing.push(inside.clone());
+        }
+        let is_value = line.starts_with("<member ") || line.starts_with("<constant ");
+        // With a text, the tag stays open until behind it. One that overrides another class's member has that one's text.
+        if is_value && line.ends_with("/>") && !line.contains("overrides=") {
+            missing.push(format!("{class}.{}", name(line).unwrap_or_default()));
+        }
+    }
+    missing
+}
+
+struct Logged {
+    outcome: Outcome,
+    /// Ferry's own.
+    lines: Vec<String>,
+}
+
+fn logged(level: &str) -> Logged {
+    let outcome = Scene::script("lifecycle/logging.gd").environment("FERRY_LOG", level).must_pass();
+    let lines = outcome.lines().iter().filter(|line| line.contains(LOG_MARK)).cloned().collect();
+    Logged { outcome, lines }
+}
+
+/// A server in a process of its own, and its port.
+fn server(options: &[(&str, &str)]) -> (Run, String) {
+    let scene = Scene::script("lifecycle/process.gd").with("role", "server");
+    let mut run = options.iter().fold(scene, |scene, (key, value)| scene.with(key, value)).start();
+    let port = run.line("PROCESS port=");
+    (run, port)
+}
+
+fn client(port: &str, what: &str) -> Scene {
+    Scene::script("lifecycle/process.gd").with("role", "client").with("port", port).with("do", what)
+}

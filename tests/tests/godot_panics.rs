@@ -1,0 +1,39 @@
+//! A panic of ours, inside a call of the engine's, is an error to the engine and not success: the engine reads an answer that
+//! was not written as `OK`, and a packet where none is.
+//!
+//! `cargo xtask test` builds a library that panics where this test asks for it, and names it in
+//! `FERRY_TEST_PANICKING_LIBRARY`.
+
+use std::path::PathBuf;
+
+use ferry_tests::godot::Scene;
+use ferry_tests::project_copy::{Folder, copy_project};
+
+const LIBRARY_VARIABLE: &str = "FERRY_TEST_PANICKING_LIBRARY";
+
+#[test]
+fn a_panic_does_not_look_like_success() {
+    let library = std::env::var_os(LIBRARY_VARIABLE).map(PathBuf::from);
+    let library = library.unwrap_or_else(|| panic!("{LIBRARY_VARIABLE} is not set; run `cargo xtask test`"));
+    let folder = Folder::new("ferry-panics");
+    copy_project(folder.path());
+    let place = library.file_name().expect("a file");
+    let platforms = std::fs::read_dir(folder.path().join("addons/ferry/bin")).expect("a built library");
+    let mut replaced = 0;
+    for platform in platforms.filter_map(Result::ok) {
+        let target = platform.path().join(place);
+        if target.exists() {
+            std::fs::remove_file(&target).expect("the copy is ours");
+            std::fs::copy(&library, &target).expect("the library can be copied");
+            replaced += 1;
+        }
+    }
+    assert_eq!(replaced, 1, "one library of this name");
+
+    let outcome = Scene::script("panics/answers.gd").in_folder(folder.path()).run();
+    let lines = outcome.lines();
+    assert!(outcome.status().is_some_and(|status| status.success()), "{}", outcome.tail());
+    assert!(lines.iter().any(|line| line == "FERRY_TEST_END ok answers"), "{}", outcome.tail());
+    let panics = lines.iter().filter(|line| line.contains("a panic on purpose")).count();
+    assert_eq!(panics, 2, "{}", outcome.tail());
+}
