@@ -3,11 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::path::PathBuf;
+#[cfg(target_os = "linux")]
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use ferry_tests::godot::{Outcome, Run, SCENE_BOUND, Scene};
+use ferry_tests::godot::{Outcome, Run, Scene};
 
 /// What the log begins its lines with, after the engine's own word for how bad it is.
 const LOG_MARK: &str = "Ferry: ";
@@ -76,7 +77,7 @@ fn what_is_sent_in_the_frame_of_the_quit_arrives() {
     for what in ["send_and_quit", "send_and_drop"] {
         client(&port, what).must_pass();
         let told = server.line("PROCESS lost ");
-        assert_eq!(told, "REMOTE_CLOSE, got { \"in_order\": true, \"packets\": 20 }", "{what}");
+        assert_eq!(told, "REMOTE_CLOSE, got 20 in order", "{what}");
     }
     server.outcome().must_have_passed();
 }
@@ -91,8 +92,28 @@ fn a_quit_waits_for_no_look_up() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_quit_waits_for_no_look_up_that_hangs() {
-    // The process gets a network of its own, in which the name server takes the question and never answers.
-    let folder = std::env::temp_dir().join(format!("ferry-silent-{}", std::process::id()));
+    let start = Instant::now();
+    let Some(outcome) = where_no_name_server_answers("lookup") else { return };
+    outcome.must_have_passed();
+    assert!(start.elapsed() < QUICK, "{:?}", start.elapsed());
+}
+
+// The 17th look-up at once was answered on the network thread, by a call that may block there: a panic.
+#[cfg(target_os = "linux")]
+#[test]
+fn more_look_ups_than_are_done_at_once_fail_one_by_one() {
+    let start = Instant::now();
+    let Some(outcome) = where_no_name_server_answers("lookups") else { return };
+    outcome.must_have_passed();
+    assert!(start.elapsed() < QUICK, "{:?}", start.elapsed());
+}
+
+/// A process with a network of its own, in which the name server takes the question and never answers; None, with a
+/// word, where the system lets nobody have such a network.
+#[cfg(target_os = "linux")]
+fn where_no_name_server_answers(role: &str) -> Option<Outcome> {
+    use std::process::Command;
+    let folder = std::env::temp_dir().join(format!("ferry-silent-{role}-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let resolver = folder.join("resolv.conf");
     std::fs::write(&resolver, "nameserver 10.77.0.9\noptions timeout:20 attempts:2\n").unwrap();
@@ -101,37 +122,31 @@ fn a_quit_waits_for_no_look_up_that_hangs() {
         "mount --bind '{}' /etc/resolv.conf && ip link set lo up && ip route add 10.77.0.0/24 dev lo && exec \"$@\"",
         resolver.display()
     );
-    let in_world = |arguments: &[&str]| {
-        let start = ["--user", "--map-root-user", "--net", "--mount", "sh", "-c", &world, "sh"];
-        [&start[..], arguments].concat().into_iter().map(str::to_owned).collect::<Vec<_>>()
-    };
-    let possible = std::process::Command::new("unshare").args(in_world(&["true"])).output();
-    if !possible.is_ok_and(|output| output.status.success()) {
-        println!("skipped: this machine gives nobody a network of his own");
-        std::fs::remove_dir_all(&folder).unwrap();
-        return;
-    }
-    let engine = ferry_tests::godot::engine();
-    let project = ferry_tests::godot::project();
-    let arguments = in_world(&[
-        engine.to_str().unwrap(),
-        "--headless",
-        "--path",
-        project.to_str().unwrap(),
-        "--script",
-        "res://tests/lifecycle/process.gd",
-    ]);
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let start = Instant::now();
-    let outcome = Scene::with_program("a look-up that hangs", &PathBuf::from("unshare"), &arguments)
-        .with("role", "lookup")
-        .with("name", "nobody.example.org")
-        .within(SCENE_BOUND)
-        .run();
-    let took = start.elapsed();
+    let start = ["--user", "--map-root-user", "--net", "--mount", "sh", "-c", &world, "sh"];
+    let possible = Command::new("unshare").args(start).arg("true").output();
+    let outcome = possible.is_ok_and(|output| output.status.success()).then(|| {
+        let (engine, project) = (ferry_tests::godot::engine(), ferry_tests::godot::project());
+        let [engine, project] = [&engine, &project].map(|path| path.to_str().unwrap());
+        let script = ["--headless", "--path", project, "--script", "res://tests/lifecycle/process.gd"];
+        let arguments = [&start[..], &[engine], &script[..]].concat();
+        Scene::with_program(role, Path::new("unshare"), &arguments)
+            .with("role", role)
+            .with("name", "nobody.example.org")
+            .run()
+    });
     std::fs::remove_dir_all(&folder).unwrap();
-    outcome.must_have_passed();
-    assert!(took < QUICK, "{took:?}");
+    if outcome.is_none() {
+        println!("skipped: this system gives nobody a network of his own");
+    }
+    outcome
+}
+
+#[test]
+fn what_a_server_sends_in_the_handler_that_quits_arrives() {
+    let mut server = Scene::script("lifecycle/process.gd").with("role", "greeter").start();
+    let port = server.line("PROCESS port=");
+    Scene::script("lifecycle/process.gd").with("role", "greeted").with("port", port).must_pass();
+    server.outcome().must_have_passed();
 }
 
 #[cfg(unix)]
@@ -146,7 +161,7 @@ fn a_server_that_stands_still_for_three_seconds_loses_nobody() {
     sleep(Duration::from_secs(3));
     server.signal(Signal::Continue);
     for _ in 0..2 {
-        assert_eq!(server.line("PROCESS lost "), "REMOTE_CLOSE, got { \"in_order\": true, \"packets\": 60 }");
+        assert_eq!(server.line("PROCESS lost "), "REMOTE_CLOSE, got 60 in order");
     }
     for run in clients.into_iter().chain([server]) {
         run.outcome().must_have_passed();
@@ -167,7 +182,7 @@ fn a_killed_client_is_noticed_within_the_time_out() {
     let start = Instant::now();
     let told = server.line("PROCESS lost ");
     let took = start.elapsed();
-    assert_eq!(told, "TIMEOUT, got {  }");
+    assert_eq!(told, "TIMEOUT, got 0 in order");
     // It may have said its last word half a second before; a busy machine may need as much more.
     assert!((Duration::from_millis(1200)..Duration::from_millis(3000)).contains(&took), "{took:?}");
     for run in [server, stays] {

@@ -12,6 +12,7 @@ func _test() -> void:
 	await _unread_packets_hold_back_their_senders_end()
 	await _a_frame_leaves_together(0)
 	await _a_frame_leaves_together(8)
+	await _a_paused_game_sends()
 
 
 func _listener() -> PacketPeerUDP:
@@ -131,4 +132,20 @@ func _a_frame_leaves_together(pause_ms: int) -> void:
 	print("FRAMES %d datagrams for %d frames of %d puts, %d ms apart" % [sent, FRAMES, PUTS, pause_ms])
 	# One a frame; two more for a ping or for the frame before, which the network thread may still be sending.
 	check(sent <= FRAMES + 2, "%d datagrams for %d frames with pauses of %d ms" % [sent, FRAMES, pause_ms])
+	clean()
+
+
+func _a_paused_game_sends() -> void:
+	var server := new_server()
+	var client := await connected_client(server, "client")
+	address(client, 1)
+	polled = [server]
+	paused = true
+	Engine.time_scale = 0.0
+	for number in 5:
+		client.put_packet(payload(40, number))
+		await until(func() -> bool: return server.get_available_packet_count() == number + 1, "packet %d of a paused game" % number)
+	Engine.time_scale = 1.0
+	paused = false
+	polled = [server, client]
 	clean()

@@ -14,6 +14,7 @@ func _test() -> void:
 	await _disconnect_inside_peer_connected()
 	await _put_and_poll_inside_a_handler()
 	await _handlers_at_work_while_others_come()
+	await _a_tree_loses_its_peer_inside_its_signals()
 
 
 func _close_inside_peer_connected() -> void:
@@ -217,3 +218,34 @@ func _handlers_at_work_while_others_come() -> void:
 		var left := clients.filter(func(client: MultiplayerPeer) -> bool: return not is_gone(client))
 		return left.size() == 1 and is_connected_peer(left[0]), "the last one alone is left")
 	clean()
+
+
+# As games do it: the multiplayer API is the only one who has the peer, and its handler takes it away.
+func _a_tree_loses_its_peer_inside_its_signals() -> void:
+	for which: String in ["connected_to_server", "peer_connected", "server_disconnected", "peer_disconnected", "connection_failed"]:
+		var server := new_server()
+		server.refuse_new_connections = which == "connection_failed"
+		var api := SceneMultiplayer.new()
+		var called := []
+		var handler := func() -> void:
+			called.append(which)
+			api.multiplayer_peer = null
+		var ended := handler.unbind(1) if which.begins_with("peer_") else handler
+		api.connect(which, ended)
+		var watcher := _join_with(api, server)
+		await until(func() -> bool:
+			api.poll()
+			if which.ends_with("_disconnected") and not is_gone(server) and log.server.size() > 0:
+				server.close()
+			return not called.is_empty(), which)
+		check_eq(called, [which], "handlers of %s" % which)
+		check(watcher.get_ref() == null, "the peer is gone after %s" % which)
+		api.disconnect(which, ended)
+		clean()
+
+
+func _join_with(api: SceneMultiplayer, server: MultiplayerPeer) -> WeakRef:
+	var client: MultiplayerPeer = make(client_class())
+	check_eq(client.create_client(LOCALHOST, server.host.get_local_port()), OK, "create_client")
+	api.multiplayer_peer = client
+	return weakref(client)

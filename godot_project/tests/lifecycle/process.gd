@@ -15,6 +15,12 @@ func _test() -> void:
 			await _join()
 		"lookup":
 			_quit_while_looking_up()
+		"lookups":
+			await _many_look_ups()
+		"greeter":
+			await _greet_and_quit()
+		"greeted":
+			await _be_greeted()
 
 
 func _serve() -> void:
@@ -31,7 +37,7 @@ func _serve() -> void:
 		print("PROCESS joined %d" % came.size()))
 	server.peer_lost.connect(func(id: int, reason: int, _detail: String) -> void:
 		gone.append(id)
-		print("PROCESS lost %s, got %s" % [reason_name(reason), progress[id]]))
+		print("PROCESS lost %s, got %s" % [reason_name(reason), _summary(progress[id])]))
 	polled.append(server)
 	var wanted := int(options.get("clients", 1))
 	await until(func() -> bool:
@@ -42,6 +48,10 @@ func _serve() -> void:
 			of.packets = of.get("packets", 0) + 1
 		return gone.size() >= wanted, "everybody came and went", 50.0)
 	server.close()
+
+
+func _summary(progress: Dictionary) -> String:
+	return "%d %s" % [progress.get("packets", 0), "in order" if progress.get("in_order", true) else "out of order"]
 
 
 func _join() -> void:
@@ -84,3 +94,61 @@ func _quit_while_looking_up() -> void:
 	client.poll()
 	check_eq(status_of(client), "connecting", "while it is looked up")
 	print("PROCESS looking up")
+
+
+# More than are done at one time, and none of them ends: frames go on, each client hears why it failed, the quit comes at once.
+func _many_look_ups() -> void:
+	const CLIENTS := 40
+	var told := []
+	var start := Time.get_ticks_msec()
+	for number in CLIENTS:
+		var client: MultiplayerPeer = make(client_class())
+		client.connect_timeout = 1.5
+		told.append(watch_reasons(client))
+		check_eq(client.create_client("nobody%d.example.org" % number, 4000), OK, "create_client")
+		polled.append(client)
+	var slowest := {"ms": 0, "last": Time.get_ticks_msec()}
+	check(slowest.last - start < 1000, "%d creates took %d ms" % [CLIENTS, slowest.last - start])
+	await until(func() -> bool:
+		var now := Time.get_ticks_msec()
+		slowest.ms = maxi(slowest.ms, now - slowest.last)
+		slowest.last = now
+		return told.all(func(one: Array) -> bool: return one.size() == 1), "all told", 15.0)
+	check(slowest.ms < 100, "a frame took %d ms" % slowest.ms)
+	var reasons := {}
+	for one: Array in told:
+		reasons[one[0] if one else "nothing"] = reasons.get(one[0] if one else "nothing", 0) + 1
+	print("PROCESS reasons %s" % reasons)
+	# Those that are looked up run out of time; the others are told at once that there are too many.
+	check(reasons.keys().all(func(reason: String) -> bool: return reason in ["failed CONNECT_TIMEOUT", "failed RESOLVE"]), "why they failed: %s" % reasons)
+	check(reasons.get("failed CONNECT_TIMEOUT", 0) > 0, "look-ups hang in this world: %s" % reasons)
+
+
+# A server whose process goes in the very handler that greets a client.
+func _greet_and_quit() -> void:
+	var server: MultiplayerPeer = make(server_class())
+	check_eq(server.create_server(0), OK, "create_server")
+	print("PROCESS port=%d" % server.host.get_local_port())
+	var greeted := [false]
+	server.peer_connected.connect(func(id: int) -> void:
+		address(server, id)
+		for number in 20:
+			server.put_packet(payload(SIZE, number))
+		greeted[0] = true
+		end())
+	while not _ended:
+		server.poll()
+		if not greeted[0]:
+			await process_frame
+	let_go(server)
+
+
+func _be_greeted() -> void:
+	var client := client_of(int(options.port))
+	var told := watch_reasons(client)
+	var progress := {}
+	await until(func() -> bool:
+		read_numbered(client, SIZE, progress)
+		return is_gone(client), "the server's end")
+	check_eq(_summary(progress), "20 in order", "the greeting")
+	check_eq(told, ["succeeded", "lost REMOTE_CLOSE", "server gone REMOTE_CLOSE"], "what it is told")

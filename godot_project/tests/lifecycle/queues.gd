@@ -10,6 +10,8 @@ func _test() -> void:
 	await _a_full_queue_is_an_error_only()
 	await _unreliable_packets_are_dropped_and_counted()
 	await _a_broadcast_goes_to_all_that_have_room()
+	await _an_empty_queue_takes_any_packet()
+	await _a_game_that_does_not_read_holds_up_its_senders()
 
 
 # Within a frame nothing leaves, so that it fills whatever the machine does.
@@ -99,4 +101,41 @@ func _a_broadcast_goes_to_all_that_have_room() -> void:
 	await until(func() -> bool: return read_numbered(client, SIZE, progress) >= seen.accepted, "the one without room has the rest")
 	await linger(0.1)
 	check_eq(read_numbered(client, SIZE, progress), seen.accepted, "and no more")
+	clean()
+
+
+func _an_empty_queue_takes_any_packet() -> void:
+	var server := new_server()
+	server.outbound_queue_limit = 0
+	server.reliable_overflow = 1
+	var client := await connected_client(server, "client")
+	address(server, client.get_unique_id())
+	errors_expected(true)
+	check_eq(server.put_packet(payload(SIZE, 1)), OK, "the first")
+	check_eq(server.put_packet(payload(SIZE, 2)), ERR_OUT_OF_MEMORY, "the second")
+	errors_expected(false)
+	await until(func() -> bool: return client.get_available_packet_count() == 1, "the first")
+	check_eq(describe_next(client, payload(SIZE, 1)), "from server, reliable, channel 0, %d bytes" % SIZE, "the first")
+	clean()
+
+
+# Reliable packets wait where they come from; nothing is lost, and the other end's memory stays small.
+func _a_game_that_does_not_read_holds_up_its_senders() -> void:
+	const PACKETS := 300
+	var server := new_server()
+	server.inbound_queue_limit = LIMIT
+	var ends := watch_reasons(server)
+	var client := await connected_client(server, "client")
+	address(client, 1)
+	for number in PACKETS:
+		check_eq(client.put_packet(payload(SIZE, number)), OK, "put")
+	await linger(0.5)
+	var waiting := server.get_available_packet_count()
+	# Besides the limit, what was under way and what stands between the threads.
+	check(waiting >= 1 and waiting <= 3 * LIMIT / SIZE, "%d packets wait to be read" % waiting)
+	check(client.get_peer_stats(1).queued_bytes > PACKETS * SIZE / 2, "the rest waits at the sender: %d" % client.get_peer_stats(1).queued_bytes)
+	var progress := {}
+	await until(func() -> bool: return read_numbered(server, SIZE, progress) >= PACKETS, "all of them once they are read")
+	check_eq(progress, {"in_order": true, "packets": PACKETS}, "what came")
+	check_eq(ends, [], "nobody was lost")
 	clean()

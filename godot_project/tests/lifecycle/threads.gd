@@ -9,6 +9,7 @@ func _test() -> void:
 	await _made_here_used_on_a_thread()
 	await _several_threads_put_while_another_polls()
 	await _the_last_reference_goes_on_a_thread()
+	await _closed_and_opened_while_a_thread_polls()
 
 
 # The server on a Thread, the client in the WorkerThreadPool; signals come on the thread that polls.
@@ -124,3 +125,34 @@ func _the_last_reference_goes_on_a_thread() -> void:
 	await until(func() -> bool: return log.server.has("peer_disconnected(client)"), "its goodbye")
 	thread.wait_to_finish()
 	clean()
+
+
+# What the thread finds is now open and now closed; polling a closed peer is an error, and no more.
+func _closed_and_opened_while_a_thread_polls() -> void:
+	var server: MultiplayerPeer = make(server_class())
+	var stop := [false]
+	errors_expected(true)
+	var thread := Thread.new()
+	thread.start(func() -> int:
+		var polls := 0
+		while not stop[0]:
+			if server.get_connection_status() != MultiplayerPeer.CONNECTION_DISCONNECTED:
+				server.poll()
+				server.put_packet(payload(10))
+				polls += 1
+			OS.delay_usec(50)
+		return polls)
+	for turn in 60:
+		check_eq(server.create_server(0), OK, "create_server")
+		OS.delay_msec(2)
+		var client := client_of(server.host.get_local_port())
+		await happens(func() -> bool: return is_connected_peer(client), 0.03)
+		server.close()
+		client.close()
+		polled.clear()
+	stop[0] = true
+	await until(func() -> bool: return not thread.is_alive(), "the thread's end")
+	var polls: int = thread.wait_to_finish()
+	errors_expected(false)
+	check(polls > 0, "it did poll: %d" % polls)
+	check(is_gone(server), "closed in the end")

@@ -107,9 +107,8 @@ impl FerryENetConnection {
     }
 
     fn create(&self, settings: Result<HostSettings, String>) -> Error {
-        let mut inner = self.inner();
-        if inner.connection.as_ref().is_some_and(|connection| !connection.is_closed()) {
-            drop(inner);
+        let active = self.inner().connection.as_ref().is_some_and(|connection| !connection.is_closed());
+        if active {
             godot_error!("The FerryENetConnection instance is already active.");
             return Error::ERR_ALREADY_IN_USE;
         }
@@ -122,7 +121,9 @@ impl FerryENetConnection {
         };
         match Connection::bind(&settings, Limits::default(), false) {
             Ok(connection) => {
-                *inner = Inner { connection: Some(connection), ..Inner::default() };
+                let before = std::mem::take(&mut *self.inner());
+                self.inner().connection = Some(connection);
+                drop(before);
                 Error::OK
             }
             Err(error) => {
@@ -404,20 +405,26 @@ impl FerryENetConnection {
     fn pop_statistic(&self, statistic: HostStatistic) -> f64 {
         let Some(connection) = self.active() else { return 0.0 };
         let now = connection.endpoint_stats();
+        let figure = |stats: &EndpointStats| match statistic.0 {
+            0 => Some(stats.bytes_sent),
+            1 => Some(stats.datagrams_sent),
+            2 => Some(stats.bytes_received),
+            3 => Some(stats.datagrams_received),
+            _ => None,
+        };
+        let Some(count) = figure(&now) else {
+            godot_error!("Invalid statistic: {}.", statistic.0);
+            return 0.0;
+        };
         let mut inner = self.inner();
         let told = &mut inner.told;
-        let (count, told) = match statistic.0 {
-            0 => (now.bytes_sent, &mut told.bytes_sent),
-            1 => (now.datagrams_sent, &mut told.datagrams_sent),
-            2 => (now.bytes_received, &mut told.bytes_received),
-            3 => (now.datagrams_received, &mut told.datagrams_received),
-            other => {
-                godot_error!("Invalid statistic: {other}.");
-                return 0.0;
-            }
-        };
-        let difference = count - *told;
-        *told = count;
+        let difference = count - figure(told).unwrap_or_default();
+        match statistic.0 {
+            0 => told.bytes_sent = count,
+            1 => told.datagrams_sent = count,
+            2 => told.bytes_received = count,
+            _ => told.datagrams_received = count,
+        }
         difference as f64
     }
 

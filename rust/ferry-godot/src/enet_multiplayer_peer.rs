@@ -1,5 +1,6 @@
 //! `FerryENetMultiplayerPeer`: a game's peer over ENet, with the API of the engine's `ENetMultiplayerPeer`.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ferry_net::enet::{self, Connection, Target};
@@ -81,11 +82,13 @@ struct SetUp {
     bind_ip: BindAddress,
     /// The object that scripts get as `host`.
     host: Option<Gd<FerryENetConnection>>,
+    /// The hosts that were brought into a mesh, by the ids of their peers.
+    mesh: HashMap<i64, Gd<FerryENetConnection>>,
 }
 
 impl Default for SetUp {
     fn default() -> Self {
-        Self { bind_ip: BindAddress::Any, host: None }
+        Self { bind_ip: BindAddress::Any, host: None, mesh: HashMap::new() }
     }
 }
 
@@ -115,7 +118,12 @@ impl PeerClass for FerryENetMultiplayerPeer {
     }
 
     fn closed(&self) {
-        self.set_up().host = None;
+        let objects = {
+            let mut set_up = self.set_up();
+            (set_up.host.take(), std::mem::take(&mut set_up.mesh))
+        };
+        // Not under the lock: the last reference to an object may go here.
+        drop(objects);
     }
 }
 
@@ -125,7 +133,8 @@ impl FerryENetMultiplayerPeer {
     }
 
     fn check_inactive(&self) -> Result<(), Error> {
-        self.state.lock().check_inactive().map_err(refused)
+        let outcome = self.state.lock().check_inactive();
+        outcome.map_err(refused)
     }
 
     fn started(&self, connection: Connection) {
@@ -150,7 +159,8 @@ impl FerryENetMultiplayerPeer {
         let settings = host_settings(bind, port, max_clients, channels, bandwidth).map_err(invalid)?;
         let limits = self.state.lock().limits();
         let connection = enet::open_server(settings, limits).map_err(cannot_create)?;
-        self.state.lock().start_server(connection.clone()).map_err(refused)?;
+        let outcome = self.state.lock().start_server(connection.clone());
+        outcome.map_err(refused)?;
         self.started(connection);
         Ok(())
     }
@@ -180,14 +190,16 @@ impl FerryENetMultiplayerPeer {
         let limits = self.state.lock().limits();
         let (connection, link, id) =
             enet::open_client(settings, target, channels, limits).map_err(cannot_create)?;
-        self.state.lock().start_client(connection.clone(), link, id).map_err(refused)?;
+        let outcome = self.state.lock().start_client(connection.clone(), link, id);
+        outcome.map_err(refused)?;
         self.started(connection);
         Ok(())
     }
 
     fn take_into_mesh(&self, id: i64, host: Option<Gd<FerryENetConnection>>) -> Result<i32, Error> {
         let host = host.ok_or_else(|| invalid("The host is null.".to_owned()))?;
-        if self.state.lock().role() != Some(Role::Mesh) {
+        let role = self.state.lock().role();
+        if role != Some(Role::Mesh) {
             return Err(refused(StateError::NotAMesh));
         }
         let (connection, link) = host.bind().only_peer().ok_or_else(|| {
@@ -197,7 +209,9 @@ impl FerryENetMultiplayerPeer {
             .ok()
             .filter(|id| *id > 0)
             .ok_or_else(|| invalid(format!("The ID of a peer must be greater than 0, not {id}.")))?;
-        self.state.lock().add_mesh_peer(id, connection, link).map_err(refused)?;
+        let outcome = self.state.lock().add_mesh_peer(id, connection, link);
+        outcome.map_err(refused)?;
+        self.set_up().mesh.insert(i64::from(id), host);
         Ok(id)
     }
 
@@ -297,7 +311,8 @@ impl FerryENetMultiplayerPeer {
     #[func]
     fn create_mesh(&self, unique_id: i64) -> Error {
         let id = i32::try_from(unique_id).unwrap_or(0);
-        outcome(self.state.lock().start_mesh(id).map_err(refused))
+        let started = self.state.lock().start_mesh(id);
+        outcome(started.map_err(refused))
     }
 
     /// Brings the connection to the member [code]peer_id[/code] into a mesh: a host with exactly one peer, which is connected.
@@ -326,7 +341,9 @@ impl FerryENetMultiplayerPeer {
     /// See [member host].
     #[func]
     fn get_host(&self) -> Option<Gd<FerryENetConnection>> {
-        let host = self.set_up().host.clone();
+        // While the last signals of one that has ended go out, the object is still there.
+        let open = self.state.lock().carrier().is_some();
+        let host = self.set_up().host.clone().filter(|_| open);
         if host.is_none() {
             godot_error!("There is a host only while this is open as a server or client.");
         }
@@ -336,20 +353,19 @@ impl FerryENetMultiplayerPeer {
     /// The [FerryENetPacketPeer] behind an id: always the same object.
     #[func]
     fn get_peer(&self, id: i64) -> Option<Gd<FerryENetPacketPeer>> {
-        let way = {
+        let link = {
             let peer = self.state.lock();
-            let way = i32::try_from(id).ok().and_then(|id| peer.way_to(id));
-            way.map(|(connection, link)| (connection.clone(), link))
+            i32::try_from(id).ok().and_then(|id| peer.way_to(id)).map(|(_, link)| link)
         };
-        let Some((connection, link)) = way else {
+        let Some(link) = link else {
             godot_error!("No peer has the ID {id}.");
             return None;
         };
-        let host = self.set_up().host.clone();
-        match host {
-            Some(host) => host.bind().peer(link),
-            None => Some(FerryENetPacketPeer::create(connection, link)),
-        }
+        let host = {
+            let set_up = self.set_up();
+            set_up.mesh.get(&id).or(set_up.host.as_ref()).cloned()
+        };
+        host?.bind().peer(link)
     }
 
     /// Why the connection to a peer ended, or (for 1, on a client) could not be made, as one of [FerryDisconnect];

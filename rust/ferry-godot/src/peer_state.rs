@@ -150,7 +150,16 @@ pub(crate) fn poll<P: PeerClass>(mut this: Gd<P>) {
         let Some(notice) = notice else { break };
         P::tell(&mut this, notice);
     }
+    clear_if_closed(&this, &state);
     log::print_waiting();
+}
+
+/// A peer that has ended by itself is closed as much as one that was.
+fn clear_if_closed<P: PeerClass>(this: &Gd<P>, state: &StateOf<P>) {
+    let active = state.lock().is_active();
+    if !active {
+        this.bind().closed();
+    }
 }
 
 /// Closes, without signals.
@@ -168,6 +177,7 @@ pub(crate) fn disconnect_peer<P: PeerClass>(this: &Gd<P>, id: i32, force: bool) 
     if let Err(error) = outcome {
         godot_error!("{error}");
     }
+    clear_if_closed(this, &state);
 }
 
 /// Lets what is queued leave: the frame has ended.

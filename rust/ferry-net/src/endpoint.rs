@@ -332,33 +332,35 @@ pub(crate) enum Commands {
     Taken,
 }
 
+/// What was taken.
+pub(crate) struct Taken {
+    pub(crate) commands: Commands,
+    /// The game's side wants this endpoint to end: these commands were the last.
+    pub(crate) closed: bool,
+}
+
 impl<C: Entry, E: Entry> Port<C, E> {
-    /// Takes the queued commands, if they are due.
-    pub(crate) fn take_commands(&self, commands: &mut Vec<C>, now: Instant) -> Commands {
+    /// Takes the queued commands, if they are due, or `now_or_never`.
+    pub(crate) fn take_commands(&self, commands: &mut Vec<C>, now: Instant, now_or_never: bool) -> Taken {
         let mut outbox = self.shared.outbox();
-        let Some(since) = outbox.since else {
-            outbox.flush = false;
-            return Commands::None;
-        };
+        let closed = outbox.closed;
+        let flush = std::mem::take(&mut outbox.flush) || now_or_never || closed;
+        let Some(since) = outbox.since else { return Taken { commands: Commands::None, closed } };
         let due = since + outbox.frames.patience();
-        if !outbox.flush && now < due {
-            return Commands::Until(due);
+        if !flush && now < due {
+            return Taken { commands: Commands::Until(due), closed };
         }
         outbox.batch.take(commands);
         outbox.since = None;
-        outbox.flush = false;
-        Commands::Taken
-    }
-
-    /// Whether the game's side wants this endpoint to end.
-    pub(crate) fn closed(&self) -> bool {
-        self.shared.outbox().closed
+        Taken { commands: Commands::Taken, closed }
     }
 
     /// Whether more events are taken in. If not, the bell will ring when they are.
     pub(crate) fn has_room(&self) -> bool {
         let mut inbox = self.shared.inbox();
-        let room = inbox.batch.bytes - inbox.batch.droppable_bytes < inbox.limit;
+        // An empty queue has room for anything: also where the limit is nonsense, connections are made and end.
+        let reliable = inbox.batch.bytes - inbox.batch.droppable_bytes;
+        let room = reliable < inbox.limit || inbox.batch.entries.is_empty();
         inbox.awaited |= !room;
         room
     }
@@ -423,18 +425,18 @@ mod tests {
     fn commands_leave_with_the_flush_or_when_overdue() {
         let (handle, port) = pair::<Item, Item>(1000);
         let mut taken = Vec::new();
-        assert_eq!(port.take_commands(&mut taken, Instant::now()), Commands::None);
+        assert_eq!(port.take_commands(&mut taken, Instant::now(), false).commands, Commands::None);
         handle.push(item(1, 10, true));
         let now = Instant::now();
-        let Commands::Until(due) = port.take_commands(&mut taken, now) else { panic!("the frame goes on") };
+        let Commands::Until(due) = port.take_commands(&mut taken, now, false).commands else { panic!("the frame goes on") };
         assert!(due <= now + OVERDUE);
         handle.push(item(2, 10, true));
         handle.flush();
-        assert_eq!(port.take_commands(&mut taken, now), Commands::Taken);
+        assert_eq!(port.take_commands(&mut taken, now, false).commands, Commands::Taken);
         assert_eq!(taken.drain(..).map(|item| item.number).collect::<Vec<_>>(), [1, 2]);
 
         handle.push(item(3, 10, true));
-        assert_eq!(port.take_commands(&mut taken, Instant::now() + OVERDUE), Commands::Taken);
+        assert_eq!(port.take_commands(&mut taken, Instant::now() + OVERDUE, false).commands, Commands::Taken);
         assert_eq!(taken.len(), 1);
     }
 
@@ -449,8 +451,8 @@ mod tests {
         handle.push(item(1, 10, true));
         let mut taken = Vec::new();
         let soon = Instant::now() + OVERDUE + frame / 2;
-        assert!(matches!(port.take_commands(&mut taken, soon), Commands::Until(_)));
-        assert_eq!(port.take_commands(&mut taken, soon + frame), Commands::Taken);
+        assert!(matches!(port.take_commands(&mut taken, soon, false).commands, Commands::Until(_)));
+        assert_eq!(port.take_commands(&mut taken, soon + frame, false).commands, Commands::Taken);
         // A loading screen is not.
         handle.shared.outbox().frames.note(begin + Duration::from_secs(9));
         assert_eq!(handle.shared.outbox().frames.patience(), LONGEST_FRAME + OVERDUE);
@@ -461,7 +463,7 @@ mod tests {
         let (handle, port) = pair::<Item, Item>(1000);
         handle.push(item(1, ENOUGH_TO_LEAVE, true));
         let mut taken = Vec::new();
-        assert_eq!(port.take_commands(&mut taken, Instant::now()), Commands::Taken);
+        assert_eq!(port.take_commands(&mut taken, Instant::now(), false).commands, Commands::Taken);
     }
 
     #[test]
@@ -498,10 +500,13 @@ mod tests {
     fn letting_go_of_the_handle_closes_and_of_the_port_releases() {
         let (handle, port) = pair::<Item, Item>(1000);
         assert!(!handle.waiter().wait_until_released(Duration::ZERO));
-        assert!(!port.closed());
+        assert!(!port.take_commands(&mut Vec::new(), Instant::now(), false).closed);
+        handle.push(item(1, 10, true));
         let second = Arc::clone(&handle.shared);
         drop(handle);
-        assert!(port.closed());
+        let mut last = Vec::new();
+        assert!(port.take_commands(&mut last, Instant::now(), false).closed);
+        assert_eq!(last.len(), 1, "what was queued before the end is taken with it");
         drop(port);
         assert!(second.inbox().released);
     }

@@ -3,6 +3,8 @@
 //! The game's channel 0 is two of ENet's, 0 for reliable packets and 1 for the others; its channel n is 1 + n for all. A
 //! client's id is the word of its CONNECT (see `guests`); goodbyes carry Ferry's reasons as their word.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use ferry_enet::Mode;
 
@@ -93,7 +95,7 @@ fn upcoming(event: &command::Event) -> Upcoming {
     match event {
         command::Event::Connected { .. } => Upcoming::Connected,
         command::Event::Received { .. } => Upcoming::Packet,
-        command::Event::Disconnected { link, .. } => Upcoming::End(*link),
+        command::Event::Disconnected { .. } => Upcoming::End,
         command::Event::Failed(_) => Upcoming::Failure,
     }
 }
@@ -117,6 +119,18 @@ impl Carrier for Connection {
     fn send(&self, link: LinkId, channel: i32, mode: TransferMode, payload: Bytes) -> Result<(), LinkError> {
         let wire = wire_channel(channel, mode).ok_or(LinkError::NoSuchChannel(u8::MAX))?;
         Self::send(self, link, wire, wire_mode(mode), payload)
+    }
+
+    fn adopt(&self) {
+        Self::adopt(self);
+    }
+
+    fn taken_away(&self) -> Vec<LinkId> {
+        Self::taken_away(self)
+    }
+
+    fn is_closed(&self) -> bool {
+        Self::is_closed(self)
     }
 
     fn begin_turn(&self) {
@@ -157,8 +171,12 @@ impl Carrier for Connection {
         Self::endpoint_stats(self)
     }
 
-    fn close(&self) {
-        Self::close(self, Reason::LocalClose.word());
+    fn begin_close(&self) {
+        Self::begin_close(self, Reason::LocalClose.word());
+    }
+
+    fn finish_close(&self, until: Instant) {
+        Self::finish_close(self, until);
     }
 }
 

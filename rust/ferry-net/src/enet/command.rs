@@ -8,7 +8,7 @@ use bytes::Bytes;
 use ferry_enet::{Mode, ThrottleConfig, Timeouts};
 
 use super::compression::Mode as Compression;
-use super::link::{Ending, LinkShared};
+use super::link::{Ending, LinkShared, takes_room};
 use crate::endpoint::Entry;
 use crate::limits::Limits;
 use crate::link::LinkId;
@@ -69,10 +69,9 @@ impl Entry for Command {
         }
     }
 
-    /// Only what is unreliable whatever its size: a mode that depends on it might turn out reliable.
     fn may_be_dropped(&self) -> bool {
         match self {
-            Self::Send { mode, .. } => matches!(mode, Mode::Unreliable | Mode::Unsequenced),
+            Self::Send { mode, payload, .. } => !takes_room(*mode, payload.len()),
             Self::Datagram { .. } => true,
             _ => false,
         }

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ferry_enet::{Host, Mode, PeerStats, ThrottleConfig, Timeouts};
@@ -23,7 +23,7 @@ use super::command::{Command, Event, Made, Notice, Target};
 use super::compression::Mode as Compression;
 use super::driver::{self, GOODBYE, Parts, Totals};
 use super::guests::Guests;
-use super::link::{Ending, LinkShared, Phase};
+use super::link::{Ending, LinkShared, Phase, takes_room};
 use super::settings::{HostSettings, MAX_CHANNELS};
 use crate::endpoint::{self, Handle};
 use crate::limits::Limits;
@@ -74,12 +74,16 @@ pub struct Connection {
 struct Inner {
     /// Gone once closed.
     handle: Option<Handle<Command, Notice>>,
+    /// There between the two halves of closing.
+    closing: Option<Handle<Command, Notice>>,
     /// What the driver is made of, until the endpoint is armed.
     parts: Option<Parts>,
     links: BTreeMap<LinkId, LinkView>,
     fetched: VecDeque<Notice>,
     /// The driver has ended by itself, and the game knows.
     failed: bool,
+    adopted: bool,
+    taken_away: Vec<LinkId>,
     guests: Arc<Guests>,
     totals: Arc<Totals>,
     next_link: Arc<AtomicU32>,
@@ -130,10 +134,13 @@ impl Connection {
         parts.host.set_admission(move |request| deciding.admit(request.data));
         let inner = Inner {
             handle: Some(handle),
+            closing: None,
             parts: Some(parts),
             links: BTreeMap::new(),
             fetched: VecDeque::new(),
             failed: false,
+            adopted: false,
+            taken_away: Vec::new(),
             guests,
             totals,
             next_link,
@@ -250,7 +257,7 @@ impl Connection {
         if payload.len() > MAX_PACKET_SIZE {
             return Err(LinkError::TooLarge);
         }
-        if mode == Mode::Reliable && !view.shared.reserve(payload.len(), inner.limits.outbound) {
+        if takes_room(mode, payload.len()) && !view.shared.reserve(payload.len(), inner.limits.outbound) {
             return Err(LinkError::QueueFull(view.shared.reserved()));
         }
         inner.push(Command::Send { link, channel, mode, payload })
@@ -264,6 +271,9 @@ impl Connection {
         view.phase = if how == Ending::Later { Phase::DisconnectLater } else { Phase::Disconnecting };
         if at_once {
             inner.links.remove(&link);
+            if inner.adopted {
+                inner.taken_away.push(link);
+            }
         }
         // Once closed there is nothing to end.
         let _ = inner.push(Command::End { link, how, word });
@@ -276,6 +286,16 @@ impl Connection {
             view.phase = Phase::Disconnecting;
             let _ = inner.push(Command::Abandon { link, farewell });
         }
+    }
+
+    /// From now on, notes links that the game ends without an event: whoever keeps a list of peers has to know.
+    pub fn adopt(&self) {
+        self.lock().adopted = true;
+    }
+
+    /// The links that the game has ended without an event since it was asked last.
+    pub fn taken_away(&self) -> Vec<LinkId> {
+        std::mem::take(&mut self.lock().taken_away)
     }
 
     /// Every link that is being made, stands or is being ended.
@@ -389,10 +409,18 @@ impl Connection {
     }
 
     /// Ends the endpoint: what is queued is still delivered and everybody is told with this word, for 200 ms at most, on the
-    /// network thread. If somebody may want the port, it is free
-    /// again when this returns.
+    /// network thread. If somebody may want the port, it is free again when this returns.
     pub fn close(&self, word: u32) {
+        self.begin_close(word);
+        self.finish_close(Instant::now() + RELEASE_BOUND);
+    }
+
+    /// The first half of closing; does not wait.
+    pub(super) fn begin_close(&self, word: u32) {
         let mut inner = self.lock();
+        if inner.handle.is_none() {
+            return;
+        }
         inner.goodbye_word.store(word, Ordering::Relaxed);
         // What was queued and never armed has a right to leave, too.
         if !inner.links.is_empty() {
@@ -401,14 +429,21 @@ impl Connection {
         inner.parts = None;
         inner.links.clear();
         inner.fetched.clear();
-        let handle = inner.handle.take();
+        inner.closing = inner.handle.take();
+        if let Some(handle) = &inner.closing {
+            handle.close();
+        }
+    }
+
+    /// The second half: waits for the port, if somebody may want it.
+    pub(super) fn finish_close(&self, until: Instant) {
+        let mut inner = self.lock();
+        let Some(handle) = inner.closing.take() else { return };
         let wait = inner.frees_port;
         drop(inner);
-        if let Some(handle) = handle {
-            handle.close();
-            if wait && !handle.waiter().wait_until_released(RELEASE_BOUND) {
-                tracing::warn!("the port is not free yet: the network thread is busy");
-            }
+        let bound = until.saturating_duration_since(Instant::now());
+        if wait && !handle.waiter().wait_until_released(bound) {
+            tracing::warn!("the port is not free yet: the network thread is busy");
         }
     }
 

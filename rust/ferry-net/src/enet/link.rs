@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use ferry_enet::{PeerStats, ThrottleConfig};
+use ferry_enet::{Mode, PeerStats, ThrottleConfig};
 
 use crate::stats::LinkStats;
 
@@ -21,8 +21,21 @@ const UNKNOWN_ROUND_TRIP_MS: u32 = 500;
 /// The scale of ENet's throttle.
 const THROTTLE_SCALE: u32 = 32;
 
+/// So much fits into every datagram, beside its headers.
+const SURELY_FITS: usize = 500;
+
 /// What a queued packet counts besides its bytes, so that a flood of empty ones is bounded too.
 const PACKET_OVERHEAD: usize = 64;
+
+/// Whether a packet takes room in the queue of those that must arrive. Those that are reliable only if they are large may
+/// be, from the smallest datagram on.
+pub(super) fn takes_room(mode: Mode, payload: usize) -> bool {
+    match mode {
+        Mode::Reliable => true,
+        Mode::UnreliableUnlessLarge | Mode::UnsequencedUnlessLarge => payload > SURELY_FITS,
+        Mode::Unreliable | Mode::Unsequenced => false,
+    }
+}
 
 /// Where a link stands, as the game's side knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! What a multiplayer game stands on: one endpoint of any transport.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 
 use crate::limits::Limits;
@@ -19,6 +21,15 @@ pub trait Carrier: Clone {
     ///
     /// If the link or the packet is not fit for it.
     fn send(&self, link: LinkId, channel: i32, mode: TransferMode, payload: Bytes) -> Result<(), LinkError>;
+
+    /// From now on, keeps note of links that the game ends by other ways than this.
+    fn adopt(&self);
+
+    /// Those links, since it was asked last. They have no event.
+    fn taken_away(&self) -> Vec<LinkId>;
+
+    /// Whether it has been closed, by whomever.
+    fn is_closed(&self) -> bool;
 
     /// Another turn of the game begins: lets leave what was queued in the last one.
     fn begin_turn(&self);
@@ -48,8 +59,11 @@ pub trait Carrier: Clone {
     /// Figures of the endpoint.
     fn endpoint_stats(&self) -> EndpointStats;
 
-    /// Delivers what is queued, says goodbye to everybody and ends.
-    fn close(&self);
+    /// Begins to deliver what is queued, to say goodbye to everybody and to end. Does not wait.
+    fn begin_close(&self);
+
+    /// Waits for what has to be over when the game's own call of `close` returns: a port that somebody may want again.
+    fn finish_close(&self, until: Instant);
 }
 
 /// What the next event is about.
@@ -60,7 +74,7 @@ pub enum Upcoming {
     /// A packet.
     Packet,
     /// The end of a link.
-    End(LinkId),
+    End,
     /// The end of the endpoint.
     Failure,
 }

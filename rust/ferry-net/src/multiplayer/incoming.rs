@@ -76,10 +76,6 @@ impl Incoming {
         self.packets.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.packets.is_empty()
-    }
-
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }

@@ -37,6 +37,9 @@ use crate::stats::{EndpointStats, LinkStats};
 /// How long the end of a link waits for its packets to be read, if none is.
 const UNREAD_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long closing may keep the game waiting for its port.
+const CLOSE_BOUND: Duration = Duration::from_millis(300);
+
 /// The key of a server's or client's only carrier; in a mesh, carriers go by the peer's id.
 const ONLY: i32 = 0;
 
@@ -84,7 +87,7 @@ pub enum Notice {
 enum Step {
     Tell(Notice),
     /// This peer is not known any more: after its `peer_disconnected`, in whose handlers it still is.
-    Forget(i32, LinkId),
+    Forget(i32, u64),
     /// The status becomes DISCONNECTED.
     Close,
 }
@@ -108,8 +111,18 @@ pub enum StateError {
 struct Peer {
     carrier: i32,
     link: LinkId,
+    /// Tells it from another one who goes by the same id.
+    serial: u64,
     /// This end is sending it away: nothing of it counts any more.
     leaving: bool,
+}
+
+/// The end of a link, which the game hears of when it has read that peer's packets.
+struct HeldEnd {
+    carrier: i32,
+    link: LinkId,
+    farewell: Farewell,
+    since: Instant,
 }
 
 /// One multiplayer peer.
@@ -123,8 +136,11 @@ pub struct Multiplayer<C: Carrier> {
     incoming: Incoming,
     departures: Departures,
     steps: VecDeque<Step>,
-    /// Since when the end of a link has waited for its packets to be read.
-    holding_since: Option<Instant>,
+    /// Links that have ended while packets of theirs were unread.
+    held: Vec<HeldEnd>,
+    /// When a packet was read last, while there was somebody in `held`.
+    last_read: Option<Instant>,
+    next_serial: u64,
     maker: PacketMaker,
     target: i32,
     channel: i32,
@@ -147,7 +163,9 @@ impl<C: Carrier> Default for Multiplayer<C> {
             incoming: Incoming::default(),
             departures: Departures::default(),
             steps: VecDeque::new(),
-            holding_since: None,
+            held: Vec::new(),
+            last_read: None,
+            next_serial: 0,
             maker: PacketMaker::default(),
             target: 0,
             channel: 0,
@@ -168,6 +186,7 @@ impl<C: Carrier> Multiplayer<C> {
     /// If it is open already.
     pub fn start_server(&mut self, carrier: C) -> Result<(), StateError> {
         self.start(Role::Server, Status::Connected, PeerId::SERVER.get())?;
+        carrier.adopt();
         self.carriers.insert(ONLY, carrier);
         Ok(())
     }
@@ -179,6 +198,7 @@ impl<C: Carrier> Multiplayer<C> {
     /// If it is open already.
     pub fn start_client(&mut self, carrier: C, link: LinkId, id: PeerId) -> Result<(), StateError> {
         self.start(Role::Client, Status::Connecting, id.get())?;
+        carrier.adopt();
         self.carriers.insert(ONLY, carrier);
         self.add(PeerId::SERVER.get(), ONLY, link);
         Ok(())
@@ -223,6 +243,7 @@ impl<C: Carrier> Multiplayer<C> {
         if self.role != Some(Role::Mesh) {
             return Err(StateError::NotAMesh);
         }
+        carrier.adopt();
         carrier.set_limits(self.limits);
         self.remove(id);
         self.carriers.insert(id, carrier);
@@ -232,7 +253,8 @@ impl<C: Carrier> Multiplayer<C> {
 
     fn add(&mut self, id: i32, carrier: i32, link: LinkId) {
         self.departures.forget(id);
-        self.peers.insert(id, Peer { carrier, link, leaving: false });
+        self.next_serial += 1;
+        self.peers.insert(id, Peer { carrier, link, serial: self.next_serial, leaving: false });
         self.ids.insert((carrier, link), id);
     }
 
@@ -288,6 +310,8 @@ impl<C: Carrier> Multiplayer<C> {
         for carrier in self.carriers.values() {
             carrier.begin_turn();
         }
+        self.notice_what_the_game_ended();
+        self.release_held();
     }
 
     /// The next thing to tell the game; `None` when this poll is over.
@@ -295,7 +319,7 @@ impl<C: Carrier> Multiplayer<C> {
         loop {
             match self.steps.pop_front() {
                 Some(Step::Tell(notice)) => return Some(notice),
-                Some(Step::Forget(id, link)) => self.forget(id, link),
+                Some(Step::Forget(id, serial)) => self.forget(id, serial),
                 Some(Step::Close) => self.close_keeping_steps(),
                 None => {
                     let (carrier, event) = self.next_event()?;
@@ -305,19 +329,47 @@ impl<C: Carrier> Multiplayer<C> {
         }
     }
 
+    /// A script may end a connection by the transport's own classes; then there is no event.
+    fn notice_what_the_game_ended(&mut self) {
+        let mut ended = Vec::new();
+        for (key, carrier) in &self.carriers {
+            if carrier.is_closed() {
+                ended.push((*key, None));
+            } else {
+                ended.extend(carrier.taken_away().into_iter().map(|link| (*key, Some(link))));
+            }
+        }
+        for (key, link) in ended {
+            match link {
+                Some(link) => self.disconnected(key, link, Reason::LocalClose.into()),
+                None => self.failed(key, Reason::LocalClose.into()),
+            }
+        }
+    }
+
+    /// Goes on with the ends of links whose packets have been read, or are not going to be.
+    fn release_held(&mut self) {
+        let Self { held, ids, incoming, last_read, .. } = self;
+        let ready: Vec<HeldEnd> = held
+            .extract_if(.., |end| {
+                let waiting_since = last_read.map_or(end.since, |read| read.max(end.since));
+                let unread = ids.get(&(end.carrier, end.link)).is_some_and(|id| incoming.has_of(*id));
+                !unread || waiting_since.elapsed() >= UNREAD_PATIENCE
+            })
+            .collect();
+        for end in ready {
+            self.disconnected(end.carrier, end.link, end.farewell);
+        }
+        if self.held.is_empty() {
+            self.last_read = None;
+        }
+    }
+
     fn next_event(&mut self) -> Option<(i32, Event)> {
-        let Self { carriers, ids, incoming, holding_since, limits, .. } = self;
+        let Self { carriers, incoming, limits, .. } = self;
         for (key, carrier) in carriers {
-            let event = carrier.next_event(&mut |upcoming| match upcoming {
-                Upcoming::Connected => false,
-                Upcoming::Packet => incoming.bytes() > limits.inbound,
-                Upcoming::End(link) => {
-                    let unread = ids.get(&(*key, link)).is_some_and(|id| incoming.has_of(*id));
-                    unread && waits(holding_since)
-                }
-                Upcoming::Failure => !incoming.is_empty() && waits(holding_since),
-            });
-            if let Some(event) = event {
+            let full = |upcoming| upcoming == Upcoming::Packet && incoming.bytes() > limits.inbound;
+            if let Some(event) = carrier.next_event(&mut { full }) {
                 return Some((*key, event));
             }
         }
@@ -337,7 +389,8 @@ impl<C: Carrier> Multiplayer<C> {
                 if let (Some(id), Some(stats)) = (self.ids.get(&(carrier, link)), stats) {
                     self.departures.note_stats(*id, stats);
                 }
-                self.disconnected(carrier, link, farewell);
+                self.held.push(HeldEnd { carrier, link, farewell, since: Instant::now() });
+                self.release_held();
             }
             Event::Failed(farewell) => self.failed(carrier, farewell),
         }
@@ -375,26 +428,27 @@ impl<C: Carrier> Multiplayer<C> {
             self.client_ended(farewell);
             return;
         }
-        self.lose(id, link, farewell);
+        self.lose(id, farewell);
     }
 
-    fn lose(&mut self, id: i32, link: LinkId, farewell: Farewell) {
+    fn lose(&mut self, id: i32, farewell: Farewell) {
+        let Some(serial) = self.peers.get(&id).map(|peer| peer.serial) else { return };
         self.departures.note(id, farewell.clone());
         self.tell(Notice::PeerDisconnected(id));
-        self.steps.push_back(Step::Forget(id, link));
+        self.steps.push_back(Step::Forget(id, serial));
         self.tell(Notice::PeerLost(id, farewell));
     }
 
     /// Unless the id means somebody else by now.
-    fn forget(&mut self, id: i32, link: LinkId) {
-        if self.peers.get(&id).is_none_or(|peer| peer.link != link) {
+    fn forget(&mut self, id: i32, serial: u64) {
+        if self.peers.get(&id).is_none_or(|peer| peer.serial != serial) {
             return;
         }
         self.remove(id);
         if self.role == Some(Role::Mesh)
             && let Some(carrier) = self.carriers.remove(&id)
         {
-            carrier.close();
+            close_all([carrier]);
         }
     }
 
@@ -418,18 +472,14 @@ impl<C: Carrier> Multiplayer<C> {
         match self.role {
             Some(Role::Client) => self.client_ended(farewell),
             Some(Role::Server) => {
-                let peers: Vec<(i32, LinkId)> = self.peers.iter().map(|(id, peer)| (*id, peer.link)).collect();
-                for (id, link) in peers {
-                    self.lose(id, link, farewell.clone());
+                for id in self.peer_ids() {
+                    self.lose(id, farewell.clone());
                 }
                 self.steps.push_back(Step::Close);
                 self.tell(Notice::ServerDisconnected(farewell));
             }
-            Some(Role::Mesh) | None => {
-                if let Some(link) = self.peers.get(&carrier).map(|peer| peer.link) {
-                    self.lose(carrier, link, farewell);
-                }
-            }
+            // There, carriers go by the ids of their peers.
+            Some(Role::Mesh) | None => self.lose(carrier, farewell),
         }
     }
 
@@ -457,10 +507,6 @@ impl<C: Carrier> Multiplayer<C> {
             carrier.disconnect(link, told);
         }
         if !force {
-            // A connection that is still being made has no end to wait for.
-            if self.status == Status::Connecting && !already_leaving {
-                self.client_ended(Reason::LocalClose.into());
-            }
             return Ok(());
         }
         self.departures.note(id, Reason::LocalClose.into());
@@ -469,7 +515,7 @@ impl<C: Carrier> Multiplayer<C> {
             Some(Role::Client) => self.close(),
             Some(Role::Mesh) => {
                 if let Some(carrier) = self.carriers.remove(&key) {
-                    carrier.close();
+                    close_all([carrier]);
                 }
             }
             _ => {}
@@ -488,14 +534,12 @@ impl<C: Carrier> Multiplayer<C> {
             self.departures.note_if_unknown(id, Reason::LocalClose.into());
             self.remove(id);
         }
-        for carrier in std::mem::take(&mut self.carriers).into_values() {
-            carrier.close();
-        }
+        close_all(std::mem::take(&mut self.carriers).into_values());
         self.role = None;
         self.status = Status::Disconnected;
         self.unique_id = 0;
         self.incoming.clear();
-        self.holding_since = None;
+        self.held.clear();
         self.maker.forget_last();
         self.refusing = false;
     }
@@ -519,7 +563,9 @@ impl<C: Carrier> Multiplayer<C> {
 
     /// Takes the next packet; its bytes stay until the next call, or the next poll.
     pub fn take_packet(&mut self) -> Option<&[u8]> {
-        self.holding_since = None;
+        if !self.held.is_empty() {
+            self.last_read = Some(Instant::now());
+        }
         self.incoming.take()
     }
 
@@ -620,9 +666,12 @@ impl<C: Carrier> Drop for Multiplayer<C> {
     }
 }
 
-/// Whether something may wait a little longer for packets to be read.
-fn waits(since: &mut Option<Instant>) -> bool {
-    since.get_or_insert_with(Instant::now).elapsed() < UNREAD_PATIENCE
+/// All at once: each may take its time.
+fn close_all<C: Carrier>(carriers: impl IntoIterator<Item = C>) {
+    let carriers: Vec<C> = carriers.into_iter().collect();
+    carriers.iter().for_each(Carrier::begin_close);
+    let until = Instant::now() + CLOSE_BOUND;
+    carriers.iter().for_each(|carrier| carrier.finish_close(until));
 }
 
 impl std::fmt::Display for StateError {

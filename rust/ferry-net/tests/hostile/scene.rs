@@ -1,6 +1,7 @@
 //! A server, an honest client, and the game that they play while others do their worst.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use ferry_net::enet::{self, Connection, HostSettings, Target};
@@ -23,8 +24,24 @@ const UNDER_WAY: u32 = 32;
 
 static ALONE: Mutex<()> = Mutex::new(());
 
+/// The runtime catches a driver's panic, so that the other endpoints live on: it must be seen here, not inferred.
+static DRIVER_PANICKED: AtomicBool = AtomicBool::new(false);
+const NETWORK_THREAD: &str = "ferry-net";
+
+fn watch_for_panics() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if std::thread::current().name() == Some(NETWORK_THREAD) {
+            DRIVER_PANICKED.store(true, Ordering::Release);
+        }
+        usual(panic);
+    }));
+}
+
 /// To be held by each test.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static WATCHED: Once = Once::new();
+    WATCHED.call_once(watch_for_panics);
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -181,7 +198,11 @@ impl Game {
     pub(crate) fn play_until(&mut self, what: &str, mut condition: impl FnMut(&mut Self) -> bool) {
         let started = Instant::now();
         while !condition(self) {
-            assert!(started.elapsed() < BOUND, "not within the bound: {what}; the server was told {:?}", self.told);
+            assert!(
+                started.elapsed() < BOUND,
+                "not within the bound: {what}; the server was told {:?}",
+                self.told
+            );
             self.turn();
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -193,5 +214,6 @@ impl Game {
         self.play_until("the game goes on", |game| game.up.received >= up && game.down.received >= down);
         assert!(self.server.peer_ids().contains(&self.honest_id));
         assert_eq!(self.honest.status(), Status::Connected);
+        assert!(!DRIVER_PANICKED.load(Ordering::Acquire), "a driver has panicked");
     }
 }

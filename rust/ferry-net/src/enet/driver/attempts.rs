@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ferry_enet::{DisconnectReason, PeerId, Timeouts};
+use ferry_enet::{DisconnectReason, PeerId, ThrottleConfig, Timeouts};
 
 use crate::enet::link::LinkShared;
 use crate::link::LinkId;
@@ -27,6 +27,7 @@ pub(super) struct Attempt {
     pub(super) shared: Arc<LinkShared>,
     /// The protocol's name for the try that is under way.
     pub(super) peer: Option<PeerId>,
+    pub(super) wishes: Wishes,
     channels: u8,
     data: u32,
     began: Instant,
@@ -37,6 +38,14 @@ pub(super) struct Attempt {
     tries: u32,
     /// When the next candidate is tried, if there are several.
     switch_at: Option<Instant>,
+}
+
+/// What the game wants of a link once it stands.
+#[derive(Default)]
+pub(super) struct Wishes {
+    pub(super) timeouts: Option<Timeouts>,
+    pub(super) ping_interval: Option<Duration>,
+    pub(super) throttle: Option<ThrottleConfig>,
 }
 
 /// What is to be done for an attempt.
@@ -58,6 +67,7 @@ impl Attempt {
             link,
             shared,
             peer: None,
+            wishes: Wishes::default(),
             channels,
             data,
             began,
@@ -123,14 +133,13 @@ impl Attempts {
         self.list.iter().position(|attempt| attempt.peer == Some(peer))
     }
 
-    /// The protocol's name for the try that is under way for a link.
-    pub(super) fn peer(&self, link: LinkId) -> Option<PeerId> {
-        self.list.iter().find(|attempt| attempt.link == link)?.peer
+    pub(super) fn get_mut(&mut self, link: LinkId) -> Option<&mut Attempt> {
+        self.list.iter_mut().find(|attempt| attempt.link == link)
     }
 
     /// The try under way has this name now.
     pub(super) fn trying(&mut self, link: LinkId, peer: PeerId) {
-        if let Some(attempt) = self.list.iter_mut().find(|attempt| attempt.link == link) {
+        if let Some(attempt) = self.get_mut(link) {
             attempt.peer = Some(peer);
         }
     }
@@ -166,7 +175,7 @@ impl Attempts {
 
     /// A look-up has ended.
     pub(super) fn resolved(&mut self, link: LinkId, found: Found, reaches_ipv6: bool) -> Option<Next> {
-        let attempt = self.list.iter_mut().find(|attempt| attempt.link == link)?;
+        let attempt = self.get_mut(link)?;
         let found = found.and_then(|mut addresses| {
             addresses.retain(|address| reaches_ipv6 || address.is_ipv4());
             if addresses.is_empty() { Err("only IPv6 leads there, and there is none here".to_owned()) } else { Ok(addresses) }

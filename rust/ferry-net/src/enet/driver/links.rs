@@ -18,13 +18,15 @@ pub(super) struct Link {
     pub(super) shared: Arc<LinkShared>,
     /// What it said when it asked to come in, if it did.
     pub(super) guest_word: Option<u32>,
+    /// The game has set its time-outs: changes for all do not touch them.
+    pub(super) own_timeouts: bool,
     /// Room in the outgoing queue that its packets in the protocol's hands take.
     taken: usize,
 }
 
 impl Link {
     pub(super) fn new(id: LinkId, peer: PeerId, shared: Arc<LinkShared>, guest_word: Option<u32>) -> Self {
-        Self { id, peer, shared, guest_word, taken: 0 }
+        Self { id, peer, shared, guest_word, own_timeouts: false, taken: 0 }
     }
 }
 
@@ -79,6 +81,18 @@ impl Links {
 
     pub(super) fn peers(&self) -> Vec<PeerId> {
         self.by_slot.iter().flatten().map(|link| link.peer).collect()
+    }
+
+    pub(super) fn keep_own_timeouts(&mut self, id: LinkId) {
+        if let Some(link) = self.get_mut(id) {
+            link.own_timeouts = true;
+        }
+    }
+
+    /// All whose time-outs nobody has set for them alone.
+    pub(super) fn with_usual_timeouts(&self) -> Vec<PeerId> {
+        let usual = self.by_slot.iter().flatten().filter(|link| !link.own_timeouts);
+        usual.map(|link| link.peer).collect()
     }
 
     /// A reliable packet of this cost is in the protocol's hands now.

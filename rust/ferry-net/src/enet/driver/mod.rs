@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 
 use super::command::{Command, Event, Made, Notice, Target};
 use super::guests::Guests;
-use super::link::{Ending, LinkShared};
+use super::link::{Ending, LinkShared, takes_room};
 use super::settings::timeouts;
 use crate::endpoint::{Commands, Port};
 use crate::limits::Limits;
@@ -33,7 +33,7 @@ use crate::reason::{Farewell, Reason};
 use crate::runtime::Stopping;
 use crate::udp::{AsyncPort, Outgoing, UdpPort};
 
-use attempts::{Attempt, Attempts, Next};
+use attempts::{Attempt, Attempts, Next, Wishes};
 use links::{Link, Links};
 
 /// How long a closed endpoint may take to deliver what is queued.
@@ -53,9 +53,6 @@ const TIMEOUTS_WAIT_FOR_READING: Duration = Duration::from_millis(100);
 
 /// How fresh the figures are that the game can ask for.
 const PUBLISH_EVERY: Duration = Duration::from_millis(50);
-
-/// Answers of look-ups that wait for the driver.
-const ANSWERS_IN_FLIGHT: usize = 16;
 
 /// Who asked for a name.
 enum Sought {
@@ -100,7 +97,7 @@ pub(super) async fn run(parts: Parts, stopping: Stopping) {
             return;
         }
     };
-    let (tell, answers) = mpsc::channel(ANSWERS_IN_FLIGHT);
+    let (tell, answers) = mpsc::unbounded_channel();
     let driver = Driver {
         host,
         socket,
@@ -136,7 +133,8 @@ struct Driver {
     goodbye_word: Arc<AtomicU32>,
     totals: Arc<Totals>,
     limits: Limits,
-    tell: mpsc::Sender<(Sought, Found)>,
+    /// Where look-ups answer. Unbounded, since there are a few at most, and they may answer on this very thread.
+    tell: mpsc::UnboundedSender<(Sought, Found)>,
     links: Links,
     attempts: Attempts,
     clock: Clock,
@@ -167,7 +165,7 @@ impl Driver {
     async fn run(
         mut self,
         port: &Port<Command, Notice>,
-        mut answers: mpsc::Receiver<(Sought, Found)>,
+        mut answers: mpsc::UnboundedReceiver<(Sought, Found)>,
         mut stopping: Stopping,
     ) {
         let mut commands = Vec::new();
@@ -207,16 +205,14 @@ impl Driver {
         stopping: bool,
     ) -> std::io::Result<Option<Rest>> {
         let mut commands_at = None;
-        match port.take_commands(commands, Instant::now()) {
-            Commands::None => {}
-            Commands::Until(at) => commands_at = Some(at),
-            Commands::Taken => {
-                for command in commands.drain(..) {
-                    self.obey(command);
-                }
-            }
+        let taken = port.take_commands(commands, Instant::now(), stopping);
+        if let Commands::Until(at) = taken.commands {
+            commands_at = Some(at);
         }
-        if self.goodbye_until.is_none() && (stopping || port.closed()) {
+        for command in commands.drain(..) {
+            self.obey(command);
+        }
+        if self.goodbye_until.is_none() && (stopping || taken.closed) {
             self.begin_goodbye();
         }
         let dry = self.read()?;
@@ -298,10 +294,11 @@ impl Driver {
         let attempt = self.attempts.succeeded(peer);
         let incoming = attempt.is_none();
         let link = match attempt {
-            Some(Attempt { link, shared, .. }) => {
-                // An error would mean that it has ended: then its event follows.
-                let _ = self.host.set_timeouts(peer, timeouts(&self.limits));
-                Link::new(link, peer, shared, None)
+            Some(Attempt { link, shared, wishes, .. }) => {
+                self.fulfil(peer, &wishes);
+                let mut link = Link::new(link, peer, shared, None);
+                link.own_timeouts = wishes.timeouts.is_some();
+                link
             }
             None => {
                 if !self.guests.enter(data) {
@@ -389,16 +386,25 @@ impl Driver {
                     self.report_end(link, farewell, 0);
                 }
             }
-            Command::Ping { link } => self.adjust(link, Host::ping),
-            Command::PingInterval { link, interval } => {
-                self.adjust(link, |host, peer| host.set_ping_interval(peer, interval));
-            }
+            Command::Ping { link } => self.adjust(link, |_| {}, Host::ping),
+            Command::PingInterval { link, interval } => self.adjust(
+                link,
+                |wishes| wishes.ping_interval = Some(interval),
+                |host, peer| host.set_ping_interval(peer, interval),
+            ),
             Command::Timeouts { link, timeouts } => {
-                self.adjust(link, |host, peer| host.set_timeouts(peer, timeouts));
+                self.links.keep_own_timeouts(link);
+                self.adjust(
+                    link,
+                    |wishes| wishes.timeouts = Some(timeouts),
+                    |host, peer| host.set_timeouts(peer, timeouts),
+                );
             }
-            Command::Throttle { link, throttle } => {
-                self.adjust(link, |host, peer| host.configure_throttle(peer, throttle));
-            }
+            Command::Throttle { link, throttle } => self.adjust(
+                link,
+                |wishes| wishes.throttle = Some(throttle),
+                |host, peer| host.configure_throttle(peer, throttle),
+            ),
             Command::Bandwidth { incoming, outgoing } => self.host.set_bandwidth(incoming, outgoing),
             Command::ChannelLimit(limit) => self.host.set_channel_limit(limit),
             Command::Compress(mode) => self.host.set_compressor(mode.compressor()),
@@ -410,15 +416,30 @@ impl Driver {
         }
     }
 
-    /// Does something to a link's peer. One that has ended meanwhile is no error: the game hears of it at its next poll.
+    /// Does something to a link's peer, or notes it for when the link stands. One that has ended meanwhile is no error: the
+    /// game hears of it at its next poll.
     fn adjust(
         &mut self,
         link: LinkId,
+        note: impl FnOnce(&mut Wishes),
         change: impl FnOnce(&mut Host<SocketAddr>, PeerId) -> Result<(), UnknownPeer>,
     ) {
-        let peer = self.links.peer(link).or_else(|| self.attempts.peer(link));
-        if let Some(peer) = peer {
+        if let Some(attempt) = self.attempts.get_mut(link) {
+            note(&mut attempt.wishes);
+        } else if let Some(peer) = self.links.peer(link) {
             let _ = change(&mut self.host, peer);
+        }
+    }
+
+    /// What the game wanted of a link before it stood.
+    fn fulfil(&mut self, peer: PeerId, wishes: &Wishes) {
+        // Errors would mean that it has ended: then its event follows.
+        let _ = self.host.set_timeouts(peer, wishes.timeouts.unwrap_or_else(|| timeouts(&self.limits)));
+        if let Some(interval) = wishes.ping_interval {
+            let _ = self.host.set_ping_interval(peer, interval);
+        }
+        if let Some(throttle) = wishes.throttle {
+            let _ = self.host.configure_throttle(peer, throttle);
         }
     }
 
@@ -427,7 +448,7 @@ impl Driver {
         let (peer, cost) = (link.peer, LinkShared::cost_of(payload.len()));
         let len = payload.len();
         let outcome = self.host.send(peer, channel, mode, payload);
-        if mode == Mode::Reliable {
+        if takes_room(mode, len) {
             match outcome {
                 Ok(()) => self.links.await_room(peer, cost),
                 Err(_) => link.shared.release(cost),
@@ -462,7 +483,7 @@ impl Driver {
     fn set_limits(&mut self, limits: Limits) {
         let patience = timeouts(&limits);
         if patience != timeouts(&self.limits) {
-            for peer in self.links.peers() {
+            for peer in self.links.with_usual_timeouts() {
                 let _ = self.host.set_timeouts(peer, patience);
             }
         }
@@ -482,7 +503,7 @@ impl Driver {
         let tell = self.tell.clone();
         lookup::find(name, port, move |found| {
             // Nobody listens any more once the endpoint has ended.
-            let _ = tell.blocking_send((sought, found));
+            let _ = tell.send((sought, found));
         });
     }
 
