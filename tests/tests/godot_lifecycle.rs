@@ -34,8 +34,11 @@ fn handlers_may_do_anything_to_their_peer() {
 #[test]
 fn failures_say_why_and_wrong_use_is_an_error() {
     let outcome = Scene::script("lifecycle/failures.gd").must_pass();
-    let told = |part: &str| outcome.lines().iter().any(|line| line.starts_with("ERROR:") && line.contains(part));
-    for part in ["isn't currently active", "Invalid target peer", "max_channels must be", "Invalid bind IP address"] {
+    let told =
+        |part: &str| outcome.lines().iter().any(|line| line.starts_with("ERROR:") && line.contains(part));
+    for part in
+        ["isn't currently active", "Invalid target peer", "max_channels must be", "Invalid bind IP address"]
+    {
         assert!(told(part), "no error says `{part}`\n{}", outcome.tail());
     }
 }
@@ -198,7 +201,11 @@ fn the_log_says_as_much_as_it_is_asked_for() {
     let debug = logged("debug");
     assert!(!debug.lines.is_empty(), "{}", debug.outcome.tail());
     let wrong = logged("loud");
-    assert!(wrong.lines.iter().any(|line| line.contains("no log level is called `loud`")), "{:?}", wrong.lines);
+    assert!(
+        wrong.lines.iter().any(|line| line.contains("no log level is called `loud`")),
+        "{:?}",
+        wrong.lines
+    );
 }
 
 #[test]
@@ -243,7 +250,9 @@ fn undocumented(class: &str, help: &str) -> Vec<String> {
     let mut inside = class.to_owned();
     for line in help.lines().map(str::trim) {
         let name = |line: &str| {
-            line.split_once("name=\"").and_then(|(_, rest)| rest.split_once('"')).map(|(name, _)| name.to_owned())
+            line.split_once("name=\"")
+                .and_then(|(_, rest)| rest.split_once('"'))
+                .map(|(name, _)| name.to_owned())
         };
         if ["<method ", "<signal ", "<constructor "].iter().any(|tag| line.starts_with(tag)) {
             inside = format!("{class}.{}", name(line).unwrap_or_default());

@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use ferry_tests::godot::Scene;
+use ferry_tests::godot::{Scene, engine};
 use ferry_tests::project_copy::{Folder, copy_project};
 
 const LIBRARY_VARIABLE: &str = "FERRY_TEST_PANICKING_LIBRARY";
@@ -30,7 +30,9 @@ fn a_panic_does_not_look_like_success() {
     }
     assert_eq!(replaced, 1, "one library of this name");
 
-    let outcome = Scene::script("panics/answers.gd").in_folder(folder.path()).run();
+    let project = folder.path().to_str().expect("the folder's path is text");
+    let arguments = ["--headless", "--path", project, "--script", "res://tests/panics/answers.gd"];
+    let outcome = Scene::with_program("panics", &engine(), &arguments).run();
     let lines = outcome.lines();
     assert!(outcome.status().is_some_and(|status| status.success()), "{}", outcome.tail());
     assert!(lines.iter().any(|line| line == "FERRY_TEST_END ok answers"), "{}", outcome.tail());

@@ -5,9 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferry_net::enet::{
-    Compression, Connection, Event, HostSettings, MAX_CHANNELS, MAX_PEERS, Phase, Target,
-};
+use ferry_net::enet::{Compression, Connection, Event, HostSettings, MAX_CHANNELS, MAX_PEERS, Phase, Target};
 use ferry_net::limits::Limits;
 use ferry_net::link::{LinkError, LinkId};
 use ferry_net::stats::EndpointStats;
@@ -172,12 +170,14 @@ pub(crate) fn host_settings(
     max_channels: i64,
     bandwidth: (i64, i64),
 ) -> Result<HostSettings, String> {
-    let port = u16::try_from(port).map_err(|_| {
-        format!("The local port number must be between 0 and 65535 (inclusive), not {port}.")
-    })?;
-    let max_peers = usize::try_from(max_peers).ok().filter(|count| (1..=MAX_PEERS).contains(count)).ok_or_else(
-        || format!("The number of clients must be set between 1 and {MAX_PEERS} (inclusive), not {max_peers}."),
-    )?;
+    let port = u16::try_from(port)
+        .map_err(|_| format!("The local port number must be between 0 and 65535 (inclusive), not {port}."))?;
+    let max_peers =
+        usize::try_from(max_peers).ok().filter(|count| (1..=MAX_PEERS).contains(count)).ok_or_else(|| {
+            format!(
+                "The number of clients must be set between 1 and {MAX_PEERS} (inclusive), not {max_peers}."
+            )
+        })?;
     let max_channels = u8::try_from(max_channels).map_err(|_| {
         format!(
             "Invalid channel count. Must be between 0 and {MAX_CHANNELS} (0 means maximum, i.e. {MAX_CHANNELS}), not {max_channels}."
@@ -237,7 +237,13 @@ impl FerryENetConnection {
         #[opt(default = 0)] in_bandwidth: i64,
         #[opt(default = 0)] out_bandwidth: i64,
     ) -> Error {
-        self.create(host_settings(BindAddress::Any, 0, max_peers, max_channels, (in_bandwidth, out_bandwidth)))
+        self.create(host_settings(
+            BindAddress::Any,
+            0,
+            max_peers,
+            max_channels,
+            (in_bandwidth, out_bandwidth),
+        ))
     }
 
     /// Ends the host and all its connections, which are told. The port is free when this returns.
@@ -335,7 +341,10 @@ impl FerryENetConnection {
             return;
         };
         if channel >= connection.max_channels() {
-            godot_error!("Unable to send packet on channel {channel}, max channels: {}", connection.max_channels());
+            godot_error!(
+                "Unable to send packet on channel {channel}, max channels: {}",
+                connection.max_channels()
+            );
             return;
         }
         let Some(mode) = mode_of(flags) else {
@@ -343,7 +352,8 @@ impl FerryENetConnection {
             return;
         };
         let payload = Bytes::copy_from_slice(packet.as_slice());
-        let connected = connection.links().into_iter().filter(|link| connection.phase(*link) == Some(Phase::Connected));
+        let connected =
+            connection.links().into_iter().filter(|link| connection.phase(*link) == Some(Phase::Connected));
         for link in connected {
             match connection.send(link, channel, mode, payload.clone()) {
                 // Those who have fewer channels do not get it, as with the engine's own.
@@ -452,7 +462,9 @@ impl FerryENetConnection {
     fn socket_send(&self, destination_address: GString, destination_port: i64, packet: PackedByteArray) {
         let Some(connection) = self.active() else { return };
         let Some(port) = u16::try_from(destination_port).ok().filter(|port| *port > 0) else {
-            godot_error!("The remote port number must be between 1 and 65535 (inclusive), not {destination_port}.");
+            godot_error!(
+                "The remote port number must be between 1 and 65535 (inclusive), not {destination_port}."
+            );
             return;
         };
         let target = Target::new(&destination_address.to_string(), port);

@@ -88,12 +88,7 @@ impl FerryENetPacketPeer {
     }
 
     pub(crate) fn create(connection: Connection, link: LinkId) -> Gd<Self> {
-        Gd::from_init_fn(|base| Self {
-            base,
-            connection,
-            link,
-            received: Mutex::default(),
-        })
+        Gd::from_init_fn(|base| Self { base, connection, link, received: Mutex::default() })
     }
 
     /// A packet that `service` has fetched, to be read here.
@@ -347,7 +342,9 @@ impl IPacketPeerExtension for FerryENetPacketPeer {
         guarded(Error::FAILED, || {
             let peer = this.bind();
             let mut received = peer.received();
-            let Some(Packet { payload, .. }) = received.packets.pop_front() else { return Error::ERR_UNAVAILABLE };
+            let Some(Packet { payload, .. }) = received.packets.pop_front() else {
+                return Error::ERR_UNAVAILABLE;
+            };
             received.lent = payload;
             // SAFETY: as above; the packet stays until the next one is taken.
             unsafe { raw_packet::lend_bytes(packet, length, &received.lent) }

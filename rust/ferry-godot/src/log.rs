@@ -60,7 +60,9 @@ fn level() -> LevelFilter {
     });
     parse(&text).unwrap_or_else(|| {
         if !text.is_empty() {
-            godot_warn!("Ferry: no log level is called `{text}`; there are off, error, warn, info, debug and trace.");
+            godot_warn!(
+                "Ferry: no log level is called `{text}`; there are off, error, warn, info, debug and trace."
+            );
         }
         LevelFilter::WARN
     })

@@ -15,7 +15,10 @@ pub(crate) const FAILED: i32 = 1;
 /// # Safety
 ///
 /// The arguments must be those that the engine passed to the `_get_packet` that is running.
-pub(crate) unsafe fn take<C: ferry_net::multiplayer::Carrier>(arguments: Arguments, state: &PeerState<C>) -> i32 {
+pub(crate) unsafe fn take<C: ferry_net::multiplayer::Carrier>(
+    arguments: Arguments,
+    state: &PeerState<C>,
+) -> i32 {
     // SAFETY: the engine passes the places of a pointer and of a length.
     let (packet, length): (*mut *const u8, *mut i32) = unsafe { (arguments.get(0), arguments.get(1)) };
     // First: whatever happens then, the engine does not read where nothing was written.

@@ -52,7 +52,10 @@ pub(crate) fn forget_peers() {
 /// # Safety
 ///
 /// The engine must have passed `instance` to the call that is running, of an object of class `P`.
-unsafe fn with_state<P: PeerClass, R>(instance: Instance, body: impl FnOnce(&PeerState<P::Carrier>) -> R) -> R {
+unsafe fn with_state<P: PeerClass, R>(
+    instance: Instance,
+    body: impl FnOnce(&PeerState<P::Carrier>) -> R,
+) -> R {
     let key = instance as usize;
     let state = MEMORY.with(|memory| {
         let freed = FREED.load(Ordering::Acquire);

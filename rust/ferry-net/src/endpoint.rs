@@ -276,7 +276,6 @@ impl<C: Entry, E: Entry> Handle<C, E> {
         drop(outbox);
         self.shared.bell.notify_one();
     }
-
 }
 
 /// Waits for the driver.
@@ -428,7 +427,9 @@ mod tests {
         assert_eq!(port.take_commands(&mut taken, Instant::now(), false).commands, Commands::None);
         handle.push(item(1, 10, true));
         let now = Instant::now();
-        let Commands::Until(due) = port.take_commands(&mut taken, now, false).commands else { panic!("the frame goes on") };
+        let Commands::Until(due) = port.take_commands(&mut taken, now, false).commands else {
+            panic!("the frame goes on")
+        };
         assert!(due <= now + OVERDUE);
         handle.push(item(2, 10, true));
         handle.flush();

@@ -134,6 +134,8 @@ mod tests {
 
     #[test]
     fn a_name_that_does_not_exist_says_so() {
-        assert!(find_and_wait("no.such.host.invalid").expect_err("not found").contains("no.such.host.invalid"));
+        assert!(
+            find_and_wait("no.such.host.invalid").expect_err("not found").contains("no.such.host.invalid")
+        );
     }
 }

@@ -77,9 +77,8 @@ mod tests {
     #[test]
     fn packets_of_any_length_come_out_as_they_went_in() {
         let mut maker = PacketMaker::default();
-        let made: Vec<Bytes> = (0..3000)
-            .map(|number: usize| maker.make(&vec![number as u8; number * 7 % 9000]))
-            .collect();
+        let made: Vec<Bytes> =
+            (0..3000).map(|number: usize| maker.make(&vec![number as u8; number * 7 % 9000])).collect();
         for (number, packet) in made.iter().enumerate() {
             assert_eq!(packet.len(), number * 7 % 9000);
             assert!(packet.iter().all(|byte| *byte == number as u8));

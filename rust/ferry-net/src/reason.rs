@@ -75,7 +75,9 @@ impl Reason {
         let told = Self::ALL.iter().copied().find(|reason| reason.word() == word);
         match told {
             // The other end's own view of its side says no more here than that it left.
-            None | Some(Self::None | Self::LocalClose | Self::RemoteClose | Self::Timeout) => Self::RemoteClose,
+            None | Some(Self::None | Self::LocalClose | Self::RemoteClose | Self::Timeout) => {
+                Self::RemoteClose
+            }
             Some(Self::ConnectTimeout | Self::Resolve) => Self::RemoteClose,
             Some(reason) => reason,
         }

@@ -39,7 +39,10 @@ fn poll(peer: &mut Peer) -> Vec<Notice> {
 }
 
 /// Polls all until the condition holds; returns what each was told.
-fn until(peers: &mut [&mut Peer], mut condition: impl FnMut(&mut [&mut Peer], &[Vec<Notice>]) -> bool) -> Vec<Vec<Notice>> {
+fn until(
+    peers: &mut [&mut Peer],
+    mut condition: impl FnMut(&mut [&mut Peer], &[Vec<Notice>]) -> bool,
+) -> Vec<Vec<Notice>> {
     let started = Instant::now();
     let mut told = vec![Vec::new(); peers.len()];
     loop {

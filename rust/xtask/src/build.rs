@@ -17,6 +17,8 @@ pub(crate) struct Build<'a> {
     pub(crate) target: Option<&'a str>,
     /// Without debug information, as it goes to people: a fifth of the size.
     pub(crate) stripped: bool,
+    /// Panics where a test asks for it; put below the target folder, never into the addon.
+    pub(crate) panicking: bool,
 }
 
 pub(crate) fn run(arguments: &[String]) -> Outcome {
@@ -51,6 +53,9 @@ impl Build<'_> {
         if let Some(target) = self.target {
             command.args(["--target", target]);
         }
+        if self.panicking {
+            command.args(["--features", "provoke-panics"]);
+        }
         if self.stripped {
             command.args(["--", "-C", "strip=debuginfo"]);
         }
@@ -59,8 +64,12 @@ impl Build<'_> {
         let mut built = target_folder();
         built.extend(self.target);
         let built = built.join(kind).join(platform.built_name());
-        let place = workspace_root().join("addons/ferry/bin").join(platform.folder);
-        let place = place.join(platform.name_in_addon(self.release));
+        let folder = if self.panicking {
+            target_folder().join("panicking")
+        } else {
+            workspace_root().join("addons/ferry/bin").join(platform.folder)
+        };
+        let place = folder.join(platform.name_in_addon(self.release));
         copy_beside_and_move(&built, &place)?;
         Ok(place)
     }

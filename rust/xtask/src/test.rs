@@ -16,6 +16,9 @@ const ENGINE_VARIABLE: &str = "FERRY_TEST_GODOT";
 const TEMPLATE_VARIABLE: &str = "FERRY_TEST_GODOT_TEMPLATE";
 const PROJECT_VARIABLE: &str = "FERRY_TEST_PROJECT";
 
+/// Names a library that panics on purpose.
+const PANICKING_LIBRARY_VARIABLE: &str = "FERRY_TEST_PANICKING_LIBRARY";
+
 /// The package whose tests talk to other programs.
 const NEEDS_OTHERS: &str = "ferry-tests";
 
@@ -72,6 +75,10 @@ impl Surroundings {
         let mut this = Self::default();
         let oracle = this.noting("no C ENet", oracle::bring());
         this.variables.push((ORACLE_VARIABLE, oracle));
+        // First, so that the usual one is what cargo has built last.
+        let panicking = Build { panicking: true, ..Build::default() }.library();
+        let panicking = this.noting("no library that panics", panicking);
+        this.variables.push((PANICKING_LIBRARY_VARIABLE, panicking));
         for release in [false, true] {
             this.noting("no library", Build { release, ..Build::default() }.library());
         }

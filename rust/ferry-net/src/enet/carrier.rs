@@ -106,7 +106,9 @@ fn translate(event: command::Event) -> Event {
         command::Event::Received { link, channel, mode, payload } => {
             Event::Received { link, channel: game_channel(channel), mode: game_mode(mode), payload }
         }
-        command::Event::Disconnected { link, farewell, stats, .. } => Event::Disconnected { link, farewell, stats },
+        command::Event::Disconnected { link, farewell, stats, .. } => {
+            Event::Disconnected { link, farewell, stats }
+        }
         command::Event::Failed(farewell) => Event::Failed(farewell),
     }
 }

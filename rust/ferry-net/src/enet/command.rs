@@ -45,20 +45,55 @@ impl std::fmt::Display for Target {
 }
 
 pub(crate) enum Command {
-    Send { link: LinkId, channel: u8, mode: Mode, payload: Bytes },
-    Connect { link: LinkId, shared: Arc<LinkShared>, target: Target, channels: u8, data: u32 },
-    End { link: LinkId, how: Ending, word: u32 },
+    Send {
+        link: LinkId,
+        channel: u8,
+        mode: Mode,
+        payload: Bytes,
+    },
+    Connect {
+        link: LinkId,
+        shared: Arc<LinkShared>,
+        target: Target,
+        channels: u8,
+        data: u32,
+    },
+    End {
+        link: LinkId,
+        how: Ending,
+        word: u32,
+    },
     /// Ends a link at once for a reason of ours, which the game hears as an event.
-    Abandon { link: LinkId, farewell: Farewell },
-    Ping { link: LinkId },
-    PingInterval { link: LinkId, interval: Duration },
-    Timeouts { link: LinkId, timeouts: Timeouts },
-    Throttle { link: LinkId, throttle: ThrottleConfig },
-    Bandwidth { incoming: u32, outgoing: u32 },
+    Abandon {
+        link: LinkId,
+        farewell: Farewell,
+    },
+    Ping {
+        link: LinkId,
+    },
+    PingInterval {
+        link: LinkId,
+        interval: Duration,
+    },
+    Timeouts {
+        link: LinkId,
+        timeouts: Timeouts,
+    },
+    Throttle {
+        link: LinkId,
+        throttle: ThrottleConfig,
+    },
+    Bandwidth {
+        incoming: u32,
+        outgoing: u32,
+    },
     ChannelLimit(u8),
     Compress(Compression),
     Limits(Limits),
-    Datagram { target: Target, payload: Bytes },
+    Datagram {
+        target: Target,
+        payload: Bytes,
+    },
 }
 
 impl Entry for Command {
@@ -143,10 +178,14 @@ pub(crate) struct Made {
     pub(crate) incoming: bool,
 }
 
+/// What a new link costs until the game has heard of it, about: strangers may come and go while it sleeps.
+const LINK_BYTES: usize = 512;
+
 impl Entry for Notice {
     fn payload_bytes(&self) -> usize {
         match &self.event {
             Event::Received { payload, .. } => payload.len(),
+            Event::Connected { .. } => LINK_BYTES,
             _ => 0,
         }
     }

@@ -33,7 +33,8 @@ impl Guests {
         if self.refusing.load(Ordering::Acquire) {
             return Admission::Refuse(Reason::Refused.word());
         }
-        let acceptable = self.ids().is_none_or(|ids| PeerId::of_client(data).is_some_and(|id| !ids.contains(&id)));
+        let acceptable =
+            self.ids().is_none_or(|ids| PeerId::of_client(data).is_some_and(|id| !ids.contains(&id)));
         if acceptable { Admission::Accept } else { Admission::Refuse(Reason::BadId.word()) }
     }
 

@@ -113,7 +113,11 @@ impl<C: Carrier> Multiplayer<C> {
         let now = Instant::now();
         if self.overflows.last.is_none_or(|last| now - last >= REPORT_EVERY) {
             let withheld = std::mem::take(&mut self.overflows.withheld);
-            let more = if withheld > 0 { format!(" ({withheld} more since the last warning)") } else { String::new() };
+            let more = if withheld > 0 {
+                format!(" ({withheld} more since the last warning)")
+            } else {
+                String::new()
+            };
             tracing::warn!("the queue of peer {id} is full: {bytes} bytes wait, the limit is {limit}{more}");
             self.overflows.last = Some(now);
         } else {

@@ -304,3 +304,27 @@ fn what_waits_for_a_deaf_peer_does_not_keep_what_went_to_others() {
     memory.has_grown_by_less_than(64, "packets for a deaf peer among others");
     game.plays_on();
 }
+
+#[test]
+fn visitors_while_the_game_sleeps_cost_little_and_are_all_gone_when_it_wakes() {
+    let _alone = alone();
+    let mut game = Game::new();
+    let mut visitor = Stranger::new(game.port());
+    let memory = Memory::now();
+    let started = Instant::now();
+    let (mut visits, mut unanswered) = (0_u32, 0);
+    while started.elapsed() < Duration::from_secs(1) {
+        let came = visitor.visit(10_000 + visits, 10_000 + visits % 1000);
+        visits += u32::from(came);
+        unanswered += u32::from(!came);
+    }
+    println!("{visits} visits, {unanswered} unanswered");
+    memory.has_grown_by_less_than(64, "visitors while the game sleeps");
+    game.wakes_up();
+    game.plays_on();
+    game.play_until("they are gone", |game| game.server.peer_ids() == [game.honest_id]);
+    let came = game.told.iter().filter(|notice| matches!(notice, Notice::PeerConnected(_))).count();
+    let left = game.told.iter().filter(|notice| matches!(notice, Notice::PeerDisconnected(_))).count();
+    println!("the game was told of {came} who came");
+    assert!(came > 0 && came == left, "{came} came and {left} left");
+}

@@ -17,6 +17,9 @@ const VERIFY_CONNECT: u8 = 3;
 const DISCONNECT: u8 = 4;
 const PING: u8 = 5;
 
+/// A visit that is not answered this soon is given up: the server may have passed it over.
+const VISIT_PATIENCE: Duration = Duration::from_millis(50);
+
 pub(crate) struct Stranger {
     socket: UdpSocket,
     /// The server's number for it, and the session.
@@ -65,7 +68,24 @@ impl Stranger {
         }
     }
 
-    fn hear_verdict(&mut self) {
+    /// Comes in and leaves at once, while the game does nothing. False if there was no answer soon.
+    pub(crate) fn visit(&mut self, connect_id: u32, word: u32) -> bool {
+        self.ignore_all();
+        let asked = Instant::now();
+        self.ask(1, connect_id, word);
+        while !self.hear_verdict() {
+            if asked.elapsed() > VISIT_PATIENCE {
+                return false;
+            }
+            std::thread::yield_now();
+        }
+        self.send(&self.header().disconnect(false, 2, 0).bytes);
+        true
+    }
+
+    /// Acknowledges VERIFY_CONNECT; whether it came.
+    fn hear_verdict(&mut self) -> bool {
+        let mut came = false;
         while let Some(datagram) = self.receive() {
             let Some(seen) = Seen::read(&datagram, false) else { continue };
             let commands = &datagram[seen.commands..];
@@ -74,8 +94,10 @@ impl Stranger {
                 self.session = commands[SESSION_AT] & 3;
                 let sent_time = u16::from_be_bytes([datagram[2], datagram[3]]);
                 self.send(&self.header().acknowledge(CONTROL, 1, sent_time).bytes);
+                came = true;
             }
         }
+        came
     }
 
     /// A header that the server takes for this connection's.

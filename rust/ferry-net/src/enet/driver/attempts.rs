@@ -178,7 +178,11 @@ impl Attempts {
         let attempt = self.get_mut(link)?;
         let found = found.and_then(|mut addresses| {
             addresses.retain(|address| reaches_ipv6 || address.is_ipv4());
-            if addresses.is_empty() { Err("only IPv6 leads there, and there is none here".to_owned()) } else { Ok(addresses) }
+            if addresses.is_empty() {
+                Err("only IPv6 leads there, and there is none here".to_owned())
+            } else {
+                Ok(addresses)
+            }
         });
         match found {
             Ok(addresses) => {

@@ -456,7 +456,10 @@ impl Driver {
         }
         if outcome == Err(SendError::TooLarge) {
             let detail = format!("{len} bytes do not go into what both ends agreed on");
-            self.obey(Command::Abandon { link: id, farewell: Farewell::with(Reason::PacketTooLarge, detail) });
+            self.obey(Command::Abandon {
+                link: id,
+                farewell: Farewell::with(Reason::PacketTooLarge, detail),
+            });
         }
     }
 
@@ -597,7 +600,10 @@ impl Driver {
         let stats = self.host.stats();
         let unpublished = stats.datagrams_received + stats.datagrams_sent != self.published.datagrams;
         let publish = unpublished.then(|| self.published.at + PUBLISH_EVERY);
-        [protocol, commands_at, self.attempts.next_due(), self.goodbye_until, publish].into_iter().flatten().min()
+        [protocol, commands_at, self.attempts.next_due(), self.goodbye_until, publish]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 
