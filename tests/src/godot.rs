@@ -48,7 +48,7 @@ const ERRORS_UNEXPECTED: &str = "FERRY_TEST_ERRORS unexpected";
 pub const OBSERVE_MARK: &str = "FERRY_OBSERVE ";
 
 /// What no scene may write, whatever it expects.
-const NEVER: [(&str, &str); 14] = [
+const NEVER: [(&str, &str); 15] = [
     ("SCRIPT ERROR", "a script failed"),
     ("USER SCRIPT ERROR", "a script failed"),
     ("Parse Error", "a script does not parse"),
@@ -62,6 +62,7 @@ const NEVER: [(&str, &str); 14] = [
     ("still in use at exit", "resources leaked"),
     ("were leaked", "something leaked"),
     ("panicked at", "Rust code panicked"),
+    ("[panic ", "Rust code panicked"),
     ("Program crashed with signal", "the engine crashed"),
 ];
 

@@ -48,6 +48,8 @@ pub(crate) struct FerryENetConnection {
 #[derive(Default)]
 struct Inner {
     connection: Option<Connection>,
+    /// A multiplayer peer decides when it ends.
+    belongs_to_a_peer: bool,
     peers: HashMap<LinkId, Gd<FerryENetPacketPeer>>,
     /// What `pop_statistic` has told, which it counts from.
     told: EndpointStats,
@@ -78,7 +80,12 @@ impl FerryENetConnection {
     /// For a multiplayer peer's endpoint.
     pub(crate) fn around(connection: Connection) -> Gd<Self> {
         let host = Self::new_gd();
-        host.bind().inner().connection = Some(connection);
+        {
+            let host = host.bind();
+            let mut inner = host.inner();
+            inner.connection = Some(connection);
+            inner.belongs_to_a_peer = true;
+        }
         host
     }
 
@@ -153,6 +160,16 @@ impl FerryENetConnection {
             }
         };
         result_of(kind, peer, data, channel)
+    }
+}
+
+impl Drop for FerryENetConnection {
+    /// Objects of its connections may live on; the socket does not.
+    fn drop(&mut self) {
+        let inner = std::mem::take(&mut *self.inner());
+        if let Some(connection) = inner.connection.filter(|_| !inner.belongs_to_a_peer) {
+            connection.close(0);
+        }
     }
 }
 
@@ -246,7 +263,7 @@ impl FerryENetConnection {
         ))
     }
 
-    /// Ends the host and all its connections, which are told. The port is free when this returns.
+    /// Ends the host and all its connections, which are told. A port that was chosen is free when this returns.
     #[func]
     fn destroy(&self) {
         let Inner { connection, peers, .. } = std::mem::take(&mut *self.inner());

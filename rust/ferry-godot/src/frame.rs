@@ -31,8 +31,9 @@ fn flush_behind_scripts<P: PeerClass>(mut tree: Gd<SceneTree>, peer: InstanceId)
         }
     });
     let timer = tree.create_timer_ex(0.0).process_always(true).ignore_time_scale(true).done();
-    if let Some(mut timer) = timer {
-        timer.connect("timeout", &at_end);
+    match timer {
+        Some(mut timer) => drop(timer.connect("timeout", &at_end)),
+        None => drop(at_end.call(&[])),
     }
 }
 

@@ -47,6 +47,13 @@ impl PacketMaker {
         self.last = Bytes::new();
     }
 
+    /// Lets go of the last packet's memory if it is much.
+    pub fn forget_large(&mut self) {
+        if self.last.len() > SHARED_UP_TO {
+            self.forget_last();
+        }
+    }
+
     fn copy(&mut self, bytes: &[u8]) -> Bytes {
         if bytes.len() > SHARED_UP_TO {
             return Bytes::copy_from_slice(bytes);

@@ -109,6 +109,8 @@ where
     network.drivers += 1;
     network.begun += 1;
     let guard = Counted;
+    // Not under the lock: should the thread be gone, the guard is dropped here and takes it.
+    drop(network);
     handle.spawn(async move {
         let _counted = guard;
         task.await;

@@ -234,9 +234,16 @@ impl Connection {
         if let Some(event) = self.next_event() {
             return Some(event);
         }
+        let (waiter, failed) = {
+            let inner = self.lock();
+            (inner.handle.as_ref()?.waiter(), inner.failed)
+        };
         // Not under the lock: others may want to send meanwhile.
-        let waiter = self.lock().handle.as_ref()?.waiter();
-        waiter.wait_for_events(bound);
+        if failed {
+            std::thread::sleep(bound);
+        } else {
+            waiter.wait_for_events(bound);
+        }
         self.next_event()
     }
 
@@ -267,7 +274,9 @@ impl Connection {
     pub fn end(&self, link: LinkId, how: Ending, word: u32) {
         let mut inner = self.lock();
         let Some(view) = inner.links.get_mut(&link) else { return };
-        let at_once = view.phase == Phase::Connecting || matches!(how, Ending::Now | Ending::Reset);
+        // What is not made yet, as the game sees it, has nobody to wait for, even if the other end has answered meanwhile.
+        let how = if view.phase == Phase::Connecting { Ending::Now } else { how };
+        let at_once = matches!(how, Ending::Now | Ending::Reset);
         view.phase = if how == Ending::Later { Phase::DisconnectLater } else { Phase::Disconnecting };
         if at_once {
             inner.links.remove(&link);

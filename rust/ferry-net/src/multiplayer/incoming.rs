@@ -63,10 +63,6 @@ impl Incoming {
         Some(&self.lent)
     }
 
-    pub(super) fn forget_lent(&mut self) {
-        self.lent = Bytes::new();
-    }
-
     /// Whether packets of this peer wait.
     pub(super) fn has_of(&self, id: i32) -> bool {
         self.of.contains_key(&id)

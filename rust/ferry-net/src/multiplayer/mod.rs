@@ -303,10 +303,9 @@ impl<C: Carrier> Multiplayer<C> {
         Some((self.carriers.get(&peer.carrier)?, peer.link))
     }
 
-    /// Forgets the packet that was lent last, and lets leave what was put since the last frame's end: who polls in a loop of
-    /// his own has no frames.
+    /// Lets leave what was put since the last frame's end: who polls in a loop of his own has no frames.
     pub fn begin_poll(&mut self) {
-        self.incoming.forget_lent();
+        self.maker.forget_large();
         for carrier in self.carriers.values() {
             carrier.begin_turn();
         }
@@ -398,6 +397,8 @@ impl<C: Carrier> Multiplayer<C> {
 
     fn connected(&mut self, carrier: i32, link: LinkId, word: u32) {
         match self.role {
+            // Not everybody who connects to it is its server.
+            Some(Role::Client) if !self.ids.contains_key(&(carrier, link)) => self.reset(carrier, link),
             Some(Role::Client) => {
                 self.status = Status::Connected;
                 self.tell(Notice::PeerConnected(PeerId::SERVER.get()));
@@ -561,7 +562,7 @@ impl<C: Carrier> Multiplayer<C> {
         self.incoming.front()
     }
 
-    /// Takes the next packet; its bytes stay until the next call, or the next poll.
+    /// Takes the next packet; its bytes stay until the next call.
     pub fn take_packet(&mut self) -> Option<&[u8]> {
         if !self.held.is_empty() {
             self.last_read = Some(Instant::now());
@@ -602,6 +603,8 @@ impl<C: Carrier> Multiplayer<C> {
     /// Sets it.
     pub fn set_refusing(&mut self, refusing: bool) {
         self.refusing = refusing;
+        // Nobody connects to a client, whatever it says.
+        let refusing = refusing || self.role == Some(Role::Client);
         for carrier in self.carriers.values() {
             carrier.set_refusing(refusing);
         }

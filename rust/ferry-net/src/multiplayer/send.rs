@@ -71,7 +71,7 @@ impl<C: Carrier> Multiplayer<C> {
             return Err(PutError::NotConnected);
         }
         let target = self.target;
-        if target != 0 && !self.peers.contains_key(&target.saturating_abs()) {
+        if target != 0 && !target.checked_abs().is_some_and(|id| self.peers.contains_key(&id)) {
             return Err(PutError::UnknownTarget(target));
         }
         let payload = self.maker.make(bytes);
@@ -82,7 +82,8 @@ impl<C: Carrier> Multiplayer<C> {
             return self.put_to(target, payload);
         }
         let mut outcome = Ok(());
-        for id in self.peer_ids().into_iter().filter(|id| *id != -target) {
+        let excluded = target.checked_neg();
+        for id in self.peer_ids().into_iter().filter(|id| Some(*id) != excluded) {
             match self.put_to(id, payload.clone()) {
                 // One that is going does not spoil a packet for all.
                 Ok(()) | Err(PutError::Link(_, LinkError::NotConnected | LinkError::Gone)) => {}

@@ -236,7 +236,10 @@ impl AsyncPort {
                     }
                     return Ok(self.arrived.len());
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.faults_in_a_row = 0;
+                    return Ok(0);
+                }
                 Err(error) => self.receiving_failed(error)?,
             }
         }

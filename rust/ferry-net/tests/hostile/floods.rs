@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ferry_enet_testkit::raw::RawFragment;
 use ferry_net::enet::HostSettings;
 use ferry_net::limits::Limits;
-use ferry_net::multiplayer::{Notice, Status};
+use ferry_net::multiplayer::Notice;
 use ferry_net::packet::TransferMode;
 use ferry_net::reason::Reason;
 
@@ -34,6 +34,8 @@ impl Memory {
 fn a_flood_of_connects_from_many_ports_keeps_no_player_out() {
     const HOSTS: u8 = 8;
     const PORTS_EACH: u16 = 24;
+    /// Three times as many as there are places for handshakes.
+    const FLOOD: u64 = 12_288;
     let _alone = alone();
     let mut game = Game::new();
     // Hosts of their own where the system has more than one loopback address; the newcomer's is not among them.
@@ -45,34 +47,39 @@ fn a_flood_of_connects_from_many_ports_keeps_no_player_out() {
     let flooders =
         if many_hosts { flooders } else { (0..PORTS_EACH).map(|_| Stranger::new(game.port())).collect() };
     let memory = Memory::now();
-    let mut newcomer = client(game.port(), Limits::default());
     let mut asked = 0_u32;
-    for round in 0..60 {
-        for flooder in &flooders {
+    let mut ask = |count: usize| {
+        for flooder in flooders.iter().cycle().skip(asked as usize % flooders.len()).take(count) {
             asked += 1;
             flooder.ask(255, asked, 1000 + asked);
         }
-        game.turn();
-        if round > 30 {
+        asked
+    };
+    game.play_until("the flood has come", |game| {
+        ask(flooders.len());
+        game.server.endpoint_stats().datagrams_received > FLOOD
+    });
+    // All places for handshakes are taken now, and a random one makes room for each that comes. That may be the newcomer's
+    // own, since a busy network thread reads many before it answers: then it tries again.
+    let mut tries = 0;
+    while many_hosts && game.server.peer_ids().len() < 2 {
+        tries += 1;
+        assert!(tries <= 5, "the newcomer cannot get in");
+        let mut newcomer = client(game.port(), Limits::default());
+        let began = Instant::now();
+        game.play_until("the newcomer gets in, or gives up", |game| {
+            ask(8);
             poll(&mut newcomer);
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    if many_hosts {
-        game.play_until("the newcomer gets in", |game| {
-            asked += 1;
-            flooders[asked as usize % flooders.len()].ask(255, asked, 1000 + asked);
-            poll(&mut newcomer);
-            newcomer.status() == Status::Connected && game.server.peer_ids().len() == 2
+            game.server.peer_ids().len() == 2 || began.elapsed() > Duration::from_secs(2)
         });
     }
+    let asked = ask(0);
+    println!("{asked} asked, a newcomer got in at try {tries}");
     memory.has_grown_by_less_than(64, "a flood of connects");
     game.plays_on();
-    let received = game.server.endpoint_stats().datagrams_received;
-    println!("{received} datagrams came of {asked} connects and the game");
-    assert!(received > u64::from(asked) / 2, "the flood did not arrive: {received} of {asked}");
     // Nobody who only knocked is a player.
-    assert!(game.told.len() <= 1, "{:?}", game.told);
+    let came = game.told.iter().filter(|notice| matches!(notice, Notice::PeerConnected(_))).count();
+    assert!(came <= tries, "{:?}", game.told);
 }
 
 #[test]
@@ -241,7 +248,7 @@ fn tiny_packets_that_nobody_reads_count_with_what_they_cost() {
 /// one of a byte among them kept all 64 KiB: a peer could fill the memory with what counted for nothing.
 #[test]
 fn a_game_that_sleeps_does_not_keep_the_memory_of_packets_that_were_dropped() {
-    const DATAGRAMS: u64 = 60_000;
+    const DATAGRAMS: u64 = 36_000;
     /// So many that the socket's buffer holds them.
     const AHEAD: u64 = 24;
     let _alone = alone();
@@ -270,7 +277,7 @@ fn a_game_that_sleeps_does_not_keep_the_memory_of_packets_that_were_dropped() {
         }
     }
     println!("{} MB in {:?}", DATAGRAMS * 3900 / 1_000_000, started.elapsed());
-    memory.has_grown_by_less_than(110, "packets to a sleeping game");
+    memory.has_grown_by_less_than(90, "packets to a sleeping game");
     game.wakes_up();
     game.plays_on();
 }

@@ -112,6 +112,7 @@ pub(super) async fn run(parts: Parts, stopping: Stopping) {
         outgoing: Outgoing::new(),
         notices: Vec::new(),
         blocked: false,
+        not_dry_since: None,
         goodbye_until: None,
         published: Published { at: Instant::now(), datagrams: 0 },
     };
@@ -142,6 +143,8 @@ struct Driver {
     notices: Vec<Notice>,
     /// The socket takes no more datagrams for now.
     blocked: bool,
+    /// Since when the socket has had more in it than a turn reads.
+    not_dry_since: Option<Instant>,
     /// Set once the endpoint is closing.
     goodbye_until: Option<Instant>,
     published: Published,
@@ -244,14 +247,16 @@ impl Driver {
 
     fn pass_time(&mut self, dry: bool) {
         let now = self.clock.now();
+        if dry {
+            self.not_dry_since = None;
+        } else {
+            self.not_dry_since.get_or_insert_with(Instant::now);
+        }
         if let Some(due) = self.host.poll_timeout()
             && due <= now
-            && (dry || due + TIMEOUTS_WAIT_FOR_READING <= now)
+            && (dry || self.not_dry_since.is_some_and(|since| since.elapsed() >= TIMEOUTS_WAIT_FOR_READING))
         {
             self.host.handle_timeout(now);
-        }
-        while let Some(next) = self.attempts.take_due(Instant::now()) {
-            self.go_on_trying(next);
         }
     }
 
@@ -268,6 +273,10 @@ impl Driver {
                 break;
             };
             self.translate(event);
+        }
+        // After what has come: an answer may be among it.
+        while let Some(next) = self.attempts.take_due(Instant::now()) {
+            self.go_on_trying(next);
         }
         if closing {
             self.notices.clear();
@@ -380,7 +389,12 @@ impl Driver {
             }
             Command::End { link, how, word } => self.end_link(link, how, word),
             Command::Abandon { link, farewell } => {
-                if let Some(peer) = self.links.peer(link) {
+                if let Some(attempt) = self.attempts.remove(link) {
+                    if let Some(peer) = attempt.peer {
+                        let _ = self.host.disconnect_now(peer, farewell.reason.word());
+                    }
+                    self.report_end(link, farewell, 0);
+                } else if let Some(peer) = self.links.peer(link) {
                     let _ = self.host.disconnect_now(peer, farewell.reason.word());
                     self.forget(peer);
                     self.report_end(link, farewell, 0);
@@ -581,7 +595,8 @@ impl Driver {
             let _ = self.host.disconnect_now(peer, word);
         }
         self.blocked = false;
-        self.send().map(drop)
+        while !self.send()? && !self.blocked {}
+        Ok(())
     }
 
     fn publish(&mut self) {
