@@ -117,10 +117,10 @@ struct Peer {
     leaving: bool,
 }
 
-/// The end of a link, which the game hears of when it has read that peer's packets.
+/// The end of a link, which the game hears of when it has read that peer's packets; or of a whole carrier, without a link.
 struct HeldEnd {
     carrier: i32,
-    link: LinkId,
+    link: Option<LinkId>,
     farewell: Farewell,
     since: Instant,
 }
@@ -309,8 +309,11 @@ impl<C: Carrier> Multiplayer<C> {
         for carrier in self.carriers.values() {
             carrier.begin_turn();
         }
-        self.notice_what_the_game_ended();
-        self.release_held();
+        // A handler that polls goes on with what is being told already.
+        if self.steps.is_empty() {
+            self.notice_what_the_game_ended();
+            self.release_held();
+        }
     }
 
     /// The next thing to tell the game; `None` when this poll is over.
@@ -346,21 +349,55 @@ impl<C: Carrier> Multiplayer<C> {
         }
     }
 
-    /// Goes on with the ends of links whose packets have been read, or are not going to be.
+    /// Whether packets of whom has ended wait to be read.
+    fn has_unread(&self, carrier: i32, link: Option<LinkId>) -> bool {
+        match link {
+            Some(link) => self.ids.get(&(carrier, link)).is_some_and(|id| self.incoming.has_of(*id)),
+            None => self.incoming.len() > 0,
+        }
+    }
+
+    /// Something has ended: the game hears of it now, or when it has read the packets.
+    fn ended(&mut self, carrier: i32, link: Option<LinkId>, farewell: Farewell) {
+        if self.has_unread(carrier, link) {
+            self.held.push(HeldEnd { carrier, link, farewell, since: Instant::now() });
+        } else {
+            self.let_go(carrier, link, farewell);
+        }
+    }
+
+    fn let_go(&mut self, carrier: i32, link: Option<LinkId>, farewell: Farewell) {
+        match link {
+            Some(link) => self.disconnected(carrier, link, farewell),
+            None => self.failed(carrier, farewell),
+        }
+    }
+
+    /// Goes on with the ends of those whose packets have been read, or are not going to be.
     fn release_held(&mut self) {
-        let Self { held, ids, incoming, last_read, .. } = self;
-        let ready: Vec<HeldEnd> = held
-            .extract_if(.., |end| {
-                let waiting_since = last_read.map_or(end.since, |read| read.max(end.since));
-                let unread = ids.get(&(end.carrier, end.link)).is_some_and(|id| incoming.has_of(*id));
-                !unread || waiting_since.elapsed() >= UNREAD_PATIENCE
-            })
-            .collect();
-        for end in ready {
-            self.disconnected(end.carrier, end.link, end.farewell);
+        for end in std::mem::take(&mut self.held) {
+            let waiting_since = self.last_read.map_or(end.since, |read| read.max(end.since));
+            if self.has_unread(end.carrier, end.link) && waiting_since.elapsed() < UNREAD_PATIENCE {
+                self.held.push(end);
+            } else {
+                self.let_go(end.carrier, end.link, end.farewell);
+            }
         }
         if self.held.is_empty() {
             self.last_read = None;
+        }
+    }
+
+    /// The held end of whoever goes by this id, which cannot wait any longer: somebody else does now.
+    fn release_held_of(&mut self, id: i32) {
+        let is_his =
+            |end: &HeldEnd| end.link.is_some_and(|link| self.ids.get(&(end.carrier, link)) == Some(&id));
+        let Some(place) = self.held.iter().position(is_his) else { return };
+        let end = self.held.swap_remove(place);
+        self.let_go(end.carrier, end.link, end.farewell);
+        if let Some(link) = end.link {
+            self.ids.remove(&(end.carrier, link));
+            self.peers.remove(&id);
         }
     }
 
@@ -388,10 +425,9 @@ impl<C: Carrier> Multiplayer<C> {
                 if let (Some(id), Some(stats)) = (self.ids.get(&(carrier, link)), stats) {
                     self.departures.note_stats(*id, stats);
                 }
-                self.held.push(HeldEnd { carrier, link, farewell, since: Instant::now() });
-                self.release_held();
+                self.ended(carrier, Some(link), farewell);
             }
-            Event::Failed(farewell) => self.failed(carrier, farewell),
+            Event::Failed(farewell) => self.ended(carrier, None, farewell),
         }
     }
 
@@ -404,14 +440,20 @@ impl<C: Carrier> Multiplayer<C> {
                 self.tell(Notice::PeerConnected(PeerId::SERVER.get()));
                 self.tell(Notice::ConnectionSucceeded);
             }
-            Some(Role::Server) => match PeerId::of_client(word).map(PeerId::get) {
-                Some(id) if !self.peers.contains_key(&id) => {
-                    self.add(id, carrier, link);
-                    self.tell(Notice::PeerConnected(id));
+            Some(Role::Server) => {
+                let Some(id) = PeerId::of_client(word).map(PeerId::get) else {
+                    self.reset(carrier, link);
+                    return;
+                };
+                self.release_held_of(id);
+                if self.peers.contains_key(&id) {
+                    // The network thread lets in no two of one id, so this cannot be; but if it were, the first one stays.
+                    self.reset(carrier, link);
+                    return;
                 }
-                // The network thread lets nobody in like this; a peer that was sent away by force may still be going.
-                _ => self.reset(carrier, link),
-            },
+                self.add(id, carrier, link);
+                self.tell(Notice::PeerConnected(id));
+            }
             // In a mesh, connections are made outside and brought in.
             Some(Role::Mesh) | None => self.reset(carrier, link),
         }
