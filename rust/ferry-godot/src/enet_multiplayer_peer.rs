@@ -59,8 +59,8 @@ pub(crate) struct FerryENetMultiplayerPeer {
     /// [signal connection_failed] says [constant FerryDisconnect.CONNECT_TIMEOUT].
     #[var(get = get_connect_timeout, set = set_connect_timeout)]
     connect_timeout: PhantomVar<f64>,
-    /// How long a peer may be silent at most, in seconds, before it counts as gone. 30 by default; ENet gives up somebody who
-    /// answered quickly before after 5 to 30 seconds.
+    /// How long a peer may be silent at most, in seconds, before it counts as gone. 30 by default; it may be up to a second
+    /// less, and somebody who answered quickly before is given up after 5 seconds already.
     #[var(get = get_peer_timeout, set = set_peer_timeout)]
     peer_timeout: PhantomVar<f64>,
     /// How many bytes of reliable packets may wait to be sent to one peer. 64 MiB by default. What happens then is

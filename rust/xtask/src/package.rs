@@ -19,7 +19,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         return Err(format!("takes no arguments, got `{unknown}`"));
     }
     for release in [false, true] {
-        Build { release, target: None, stripped: true }.library()?;
+        Build { release, stripped: true, ..Build::default() }.library()?;
     }
     let root = workspace_root();
     let mut files = Vec::new();
