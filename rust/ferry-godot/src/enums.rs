@@ -6,9 +6,7 @@
 
 use std::borrow::Cow;
 
-use ferry_net::reason::Reason;
 use godot::builtin::{CowStr, VariantType};
-use godot::meta::ClassId;
 use godot::meta::conv::ByValue;
 use godot::meta::error::ConvertError;
 use godot::meta::shape::GodotShape;
@@ -64,103 +62,137 @@ argument_types! {
     PeerStatistic = "FerryENetPacketPeer.PeerStatistic";
 }
 
-type Values = &'static [(&'static str, i64)];
+/// Lists an enum's values with what the editor's help says of each; the texts are the engine's markup.
+macro_rules! documented_enum {
+    ($list:ident, $class:ident, $enum_name:literal, $($name:literal = $value:literal, $text:literal;)*) => {
+        const $list: Values = Values { enum_name: $enum_name, values: &[$(($name, $value)),*] };
 
-const COMPRESSION_MODE: Values = &[
-    ("COMPRESS_NONE", 0),
-    ("COMPRESS_RANGE_CODER", 1),
-    ("COMPRESS_FASTLZ", 2),
-    ("COMPRESS_ZLIB", 3),
-    ("COMPRESS_ZSTD", 4),
-];
+        godot::sys::shard_add!(
+            godot::private::__GODOT_DOCS_REGISTRY;
+            godot::private::DocsShard::new::<$class>(godot::private::DocsItem::InherentImpl(
+                godot::private::InherentImplDocs {
+                    methods_xml: "",
+                    signals_xml: "",
+                    constants_xml: concat!($(
+                        "<constant name=\"", $name, "\" value=\"", $value, "\" enum=\"", $enum_name, "\">",
+                        $text, "</constant>",
+                    )*),
+                },
+            ))
+        );
+    };
+}
 
-const EVENT_TYPE: Values = &[
-    ("EVENT_ERROR", -1),
-    ("EVENT_NONE", 0),
-    ("EVENT_CONNECT", 1),
-    ("EVENT_DISCONNECT", 2),
-    ("EVENT_RECEIVE", 3),
-];
+struct Values {
+    enum_name: &'static str,
+    values: &'static [(&'static str, i64)],
+}
 
-const HOST_STATISTIC: Values = &[
-    ("HOST_TOTAL_SENT_DATA", 0),
-    ("HOST_TOTAL_SENT_PACKETS", 1),
-    ("HOST_TOTAL_RECEIVED_DATA", 2),
-    ("HOST_TOTAL_RECEIVED_PACKETS", 3),
-];
+documented_enum! { COMPRESSION_MODE, FerryENetConnection, "CompressionMode",
+    "COMPRESS_NONE" = 0, "Datagrams travel as they are.";
+    "COMPRESS_RANGE_CODER" = 1, "ENet's own range coder: good for small packets.";
+    "COMPRESS_FASTLZ" = 2, "FastLZ: the quickest, for more bytes.";
+    "COMPRESS_ZLIB" = 3, "Zlib: fewer bytes, for more time.";
+    "COMPRESS_ZSTD" = 4, "Zstandard: pays for datagrams that are full.";
+}
 
-const PEER_STATE: Values = &[
-    ("STATE_DISCONNECTED", 0),
-    ("STATE_CONNECTING", 1),
-    ("STATE_ACKNOWLEDGING_CONNECT", 2),
-    ("STATE_CONNECTION_PENDING", 3),
-    ("STATE_CONNECTION_SUCCEEDED", 4),
-    ("STATE_CONNECTED", 5),
-    ("STATE_DISCONNECT_LATER", 6),
-    ("STATE_DISCONNECTING", 7),
-    ("STATE_ACKNOWLEDGING_DISCONNECT", 8),
-    ("STATE_ZOMBIE", 9),
-];
+documented_enum! { EVENT_TYPE, FerryENetConnection, "EventType",
+    "EVENT_ERROR" = -1, "The host has failed, or is not active.";
+    "EVENT_NONE" = 0, "Nothing has happened in the given time.";
+    "EVENT_CONNECT" = 1, "A connection stands. The data is the number that the other end gave when it connected.";
+    "EVENT_DISCONNECT" = 2, "A connection has ended, or could not be made. The data is the number that came with the other end's goodbye, or 0.";
+    "EVENT_RECEIVE" = 3, "A packet has come. It is the last one that the peer has to read.";
+}
 
-const PEER_STATISTIC: Values = &[
-    ("PEER_PACKET_LOSS", 0),
-    ("PEER_PACKET_LOSS_VARIANCE", 1),
-    ("PEER_PACKET_LOSS_EPOCH", 2),
-    ("PEER_ROUND_TRIP_TIME", 3),
-    ("PEER_ROUND_TRIP_TIME_VARIANCE", 4),
-    ("PEER_LAST_ROUND_TRIP_TIME", 5),
-    ("PEER_LAST_ROUND_TRIP_TIME_VARIANCE", 6),
-    ("PEER_PACKET_THROTTLE", 7),
-    ("PEER_PACKET_THROTTLE_LIMIT", 8),
-    ("PEER_PACKET_THROTTLE_COUNTER", 9),
-    ("PEER_PACKET_THROTTLE_EPOCH", 10),
-    ("PEER_PACKET_THROTTLE_ACCELERATION", 11),
-    ("PEER_PACKET_THROTTLE_DECELERATION", 12),
-    ("PEER_PACKET_THROTTLE_INTERVAL", 13),
-];
+documented_enum! { HOST_STATISTIC, FerryENetConnection, "HostStatistic",
+    "HOST_TOTAL_SENT_DATA" = 0, "Bytes sent.";
+    "HOST_TOTAL_SENT_PACKETS" = 1, "Datagrams sent. Packets that leave together share one.";
+    "HOST_TOTAL_RECEIVED_DATA" = 2, "Bytes received.";
+    "HOST_TOTAL_RECEIVED_PACKETS" = 3, "Datagrams received.";
+}
 
-const RELIABLE_OVERFLOW: Values = &[("OVERFLOW_DISCONNECT", 0), ("OVERFLOW_RETURN_ERROR", 1)];
+documented_enum! { PEER_STATE, FerryENetPacketPeer, "PeerState",
+    "STATE_DISCONNECTED" = 0, "The connection has ended.";
+    "STATE_CONNECTING" = 1, "The connection is being made.";
+    "STATE_ACKNOWLEDGING_CONNECT" = 2, "For likeness with the engine's class only; connections that others make show once they stand.";
+    "STATE_CONNECTION_PENDING" = 3, "For likeness with the engine's class only.";
+    "STATE_CONNECTION_SUCCEEDED" = 4, "For likeness with the engine's class only.";
+    "STATE_CONNECTED" = 5, "The connection stands.";
+    "STATE_DISCONNECT_LATER" = 6, "The connection ends once everything that was sent has arrived.";
+    "STATE_DISCONNECTING" = 7, "The connection is being ended.";
+    "STATE_ACKNOWLEDGING_DISCONNECT" = 8, "For likeness with the engine's class only.";
+    "STATE_ZOMBIE" = 9, "For likeness with the engine's class only.";
+}
+
+documented_enum! { PEER_STATISTIC, FerryENetPacketPeer, "PeerStatistic",
+    "PEER_PACKET_LOSS" = 0, "Mean loss, in parts of [constant PACKET_LOSS_SCALE].";
+    "PEER_PACKET_LOSS_VARIANCE" = 1, "How much the loss scatters.";
+    "PEER_PACKET_LOSS_EPOCH" = 2, "When the loss was averaged last, in milliseconds.";
+    "PEER_ROUND_TRIP_TIME" = 3, "Mean round trip in milliseconds; 500 until one was measured, never below 1.";
+    "PEER_ROUND_TRIP_TIME_VARIANCE" = 4, "How much round trips scatter, in milliseconds.";
+    "PEER_LAST_ROUND_TRIP_TIME" = 5, "The best mean round trip of the throttle's last interval, in milliseconds.";
+    "PEER_LAST_ROUND_TRIP_TIME_VARIANCE" = 6, "How much round trips scattered then, in milliseconds.";
+    "PEER_PACKET_THROTTLE" = 7, "How many parts of [constant PACKET_THROTTLE_SCALE] of the unreliable packets are sent.";
+    "PEER_PACKET_THROTTLE_LIMIT" = 8, "How many the bandwidths allow.";
+    "PEER_PACKET_THROTTLE_COUNTER" = 9, "Where the pattern of leaving some out stands.";
+    "PEER_PACKET_THROTTLE_EPOCH" = 10, "When the throttle's interval began, in milliseconds.";
+    "PEER_PACKET_THROTTLE_ACCELERATION" = 11, "By how much a good round trip opens the throttle. 2 by default.";
+    "PEER_PACKET_THROTTLE_DECELERATION" = 12, "By how much a bad one closes it, if packets got lost. 2 by default.";
+    "PEER_PACKET_THROTTLE_INTERVAL" = 13, "The throttle's interval in milliseconds. 5000 by default.";
+}
+
+documented_enum! { RELIABLE_OVERFLOW, FerryENetMultiplayerPeer, "ReliableOverflow",
+    "OVERFLOW_DISCONNECT" = 0, "The peer is disconnected, with [constant FerryDisconnect.QUEUE_FULL].";
+    "OVERFLOW_RETURN_ERROR" = 1, "The packet is not sent, and the put returns [constant ERR_OUT_OF_MEMORY].";
+}
+
+documented_enum! { REASON, FerryDisconnect, "Reason",
+    "NONE" = 0, "It has not ended, or there was none.";
+    "LOCAL_CLOSE" = 1, "This side ended it: by [method MultiplayerPeer.disconnect_peer] or [method MultiplayerPeer.close].";
+    "REMOTE_CLOSE" = 2, "The other side ended it, and gave no reason that Ferry knows.";
+    "KICKED" = 3, "The server ended it, by [method MultiplayerPeer.disconnect_peer].";
+    "SERVER_FULL" = 4, "The server has as many clients as it takes.";
+    "REFUSED" = 5, "The server takes no new connections: see [member MultiplayerPeer.refuse_new_connections].";
+    "BAD_ID" = 6, "The server knows another client by this id, or the id is none.";
+    "TIMEOUT" = 7, "The other side was there and does not answer any more.";
+    "CONNECT_TIMEOUT" = 8, "Nobody has answered within the time to connect.";
+    "RESOLVE" = 9, "The host name could not be found.";
+    "PROTOCOL" = 10, "What came back was not ENet, or made no sense.";
+    "QUEUE_FULL" = 11, "More was sent to it than it took: see the queue limits.";
+    "PACKET_TOO_LARGE" = 12, "A packet was longer than one of both sides allows.";
+    "NETWORK" = 13, "The network of this machine has failed.";
+    "INTERNAL" = 14, "A fault in Ferry itself. Please report it.";
+}
 
 /// Registers all of them. The classes must be known to the engine.
 pub(crate) fn register() {
-    register_enum::<FerryENetConnection>("CompressionMode", COMPRESSION_MODE);
-    register_enum::<FerryENetConnection>("EventType", EVENT_TYPE);
-    register_enum::<FerryENetConnection>("HostStatistic", HOST_STATISTIC);
-    register_enum::<FerryENetPacketPeer>("PeerState", PEER_STATE);
-    register_enum::<FerryENetPacketPeer>("PeerStatistic", PEER_STATISTIC);
-    register_enum::<FerryENetMultiplayerPeer>("ReliableOverflow", RELIABLE_OVERFLOW);
-    let reasons = Reason::ALL.iter().map(|reason| (name_of(*reason), *reason as i64));
-    register_values(FerryDisconnect::class_id(), "Reason", reasons);
+    register_values::<FerryENetConnection>(&COMPRESSION_MODE);
+    register_values::<FerryENetConnection>(&EVENT_TYPE);
+    register_values::<FerryENetConnection>(&HOST_STATISTIC);
+    register_values::<FerryENetPacketPeer>(&PEER_STATE);
+    register_values::<FerryENetPacketPeer>(&PEER_STATISTIC);
+    register_values::<FerryENetMultiplayerPeer>(&RELIABLE_OVERFLOW);
+    register_values::<FerryDisconnect>(&REASON);
 }
 
-fn register_enum<T: GodotClass>(name: &str, values: Values) {
-    register_values(T::class_id(), name, values.iter().map(|(name, value)| ((*name).to_owned(), *value)));
-}
-
-fn register_values(class: ClassId, name: &str, values: impl Iterator<Item = (String, i64)>) {
-    let enumerators = values.map(|(name, value)| IntegerConstant::new(&name, value)).collect();
-    ExportConstant::new(class, ConstantKind::Enum { name: StringName::from(name), enumerators }).register();
-}
-
-/// `ServerFull` as the engine writes constants: `SERVER_FULL`.
-fn name_of(reason: Reason) -> String {
-    let mut name = String::new();
-    for letter in format!("{reason:?}").chars() {
-        if letter.is_uppercase() && !name.is_empty() {
-            name.push('_');
-        }
-        name.push(letter.to_ascii_uppercase());
-    }
-    name
+fn register_values<T: GodotClass>(list: &Values) {
+    let enumerators = list.values.iter().map(|(name, value)| IntegerConstant::new(name, *value)).collect();
+    let name = StringName::from(list.enum_name);
+    ExportConstant::new(T::class_id(), ConstantKind::Enum { name, enumerators }).register();
 }
 
 #[cfg(test)]
 mod tests {
+    use ferry_net::reason::Reason;
+
     use super::*;
 
     #[test]
-    fn names_are_spelled_as_the_engine_does() {
-        assert_eq!(name_of(Reason::ServerFull), "SERVER_FULL");
-        assert_eq!(name_of(Reason::None), "NONE");
+    fn every_reason_is_listed_by_its_name_and_number() {
+        let listed: Vec<(String, i64)> =
+            REASON.values.iter().map(|(name, value)| (name.replace('_', ""), *value)).collect();
+        let known: Vec<(String, i64)> =
+            Reason::ALL.iter().map(|reason| (format!("{reason:?}").to_uppercase(), *reason as i64)).collect();
+        assert_eq!(listed, known);
     }
 }
