@@ -43,6 +43,7 @@ fn of_512_clients_that_send_a_packet_a_tick_every_packet_arrives() {
     let mut server = Scene::script("crowd/server.gd")
         .with("clients", CLIENTS)
         .with("packets", PACKETS)
+        .with("down", 4)
         .within(Duration::from_secs(80))
         .start();
     let port: u16 = server.line("CROWD port=").trim_start_matches("CROWD port=").trim().parse().unwrap();
