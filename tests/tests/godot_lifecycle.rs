@@ -173,6 +173,23 @@ fn a_server_that_stands_still_for_three_seconds_loses_nobody() {
 
 #[cfg(unix)]
 #[test]
+fn a_client_that_stands_still_for_three_seconds_finds_its_server_again() {
+    use ferry_tests::godot::Signal;
+    let (mut server, port) = server(&[("clients", "1")]);
+    // Its own time-out passes meanwhile, but what the server said lies in its socket.
+    let mut stands = client(&port, "send_steadily").with("peer_timeout", 2).start();
+    server.line("PROCESS joined 1");
+    sleep(Duration::from_secs(1));
+    stands.signal(Signal::Stop);
+    sleep(Duration::from_secs(3));
+    stands.signal(Signal::Continue);
+    assert_eq!(server.line("PROCESS lost "), "REMOTE_CLOSE, got 60 in order");
+    stands.outcome().must_have_passed();
+    server.outcome().must_have_passed();
+}
+
+#[cfg(unix)]
+#[test]
 fn a_killed_client_is_noticed_within_the_time_out() {
     use ferry_tests::godot::Signal;
     let (mut server, port) = server(&[("clients", "1"), ("peer_timeout", "2")]);

@@ -57,6 +57,8 @@ func _summary(progress: Dictionary) -> String:
 func _join() -> void:
 	var client: MultiplayerPeer = make(client_class())
 	var told := watch_reasons(client)
+	if options.has("peer_timeout"):
+		client.peer_timeout = float(options.peer_timeout)
 	check_eq(client.create_client(LOCALHOST, int(options.port)), OK, "create_client")
 	polled.append(client)
 	await until(func() -> bool: return is_connected_peer(client), "connected")
