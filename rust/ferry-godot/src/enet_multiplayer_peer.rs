@@ -15,7 +15,8 @@ use godot::prelude::*;
 use crate::convert;
 use crate::enet_connection::{FerryENetConnection, channel_count, host_settings};
 use crate::enet_packet_peer::FerryENetPacketPeer;
-use crate::peer_state::{PeerClass, PeerState};
+use crate::frame;
+use crate::peer_state::{PeerClass, PeerState, flush_frame};
 use crate::virtual_calls::multiplayer_peer;
 
 /// The most channels of a game besides channel 0.
@@ -68,7 +69,7 @@ pub(crate) struct FerryENetMultiplayerPeer {
     #[var(get = get_outbound_queue_limit, set = set_outbound_queue_limit)]
     outbound_queue_limit: PhantomVar<i64>,
     /// How many bytes of packets may wait to be read, from all peers together. 64 MiB by default. Beyond, reliable packets wait
-    /// at their senders, and of unreliable ones the oldest are dropped.
+    /// at their senders (and up to 2 MiB of each on the way), and of unreliable ones the oldest are dropped.
     #[var(get = get_inbound_queue_limit, set = set_inbound_queue_limit)]
     inbound_queue_limit: PhantomVar<i64>,
     /// What becomes of a peer that a reliable packet cannot be queued for: [constant OVERFLOW_DISCONNECT] (the default), since
@@ -139,7 +140,7 @@ impl FerryENetMultiplayerPeer {
 
     fn started(&self, connection: Connection) {
         self.set_up().host = Some(FerryENetConnection::around(connection));
-        self.state.flush_at_end_of_frame::<Self>(|| self.to_gd().instance_id());
+        self.state.flush_at_end_of_frame(|| self.to_gd().instance_id());
     }
 
     fn start_server(
@@ -464,5 +465,16 @@ impl FerryENetMultiplayerPeer {
             1 => self.state.lock().set_overflow(Overflow::ReturnError),
             other => godot_error!("reliable_overflow is 0 or 1, not {other}."),
         }
+    }
+
+    // The two below are for `frame`, and not in the help.
+    #[func]
+    fn _ferry_deferred_calls_run(&self) {
+        frame::deferred_calls_run(&self.to_gd());
+    }
+
+    #[func]
+    fn _ferry_frame_ended(&self) {
+        flush_frame(&self.to_gd());
     }
 }

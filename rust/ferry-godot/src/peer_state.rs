@@ -64,21 +64,17 @@ impl<C: Carrier> PeerState<C> {
     }
 
     /// Queues a packet, to leave at the frame's end.
-    pub(crate) fn put_packet<P: PeerClass>(
-        &self,
-        bytes: &[u8],
-        this: impl FnOnce() -> InstanceId,
-    ) -> Result<(), PutError> {
+    pub(crate) fn put_packet(&self, bytes: &[u8], this: impl FnOnce() -> InstanceId) -> Result<(), PutError> {
         provoke_panic(bytes == b"panic when put");
         let outcome = self.lock().put_packet(bytes);
-        self.flush_at_end_of_frame::<P>(this);
+        self.flush_at_end_of_frame(this);
         outcome
     }
 
     /// Lets what is queued leave at the frame's end.
-    pub(crate) fn flush_at_end_of_frame<P: PeerClass>(&self, this: impl FnOnce() -> InstanceId) {
+    pub(crate) fn flush_at_end_of_frame(&self, this: impl FnOnce() -> InstanceId) {
         if !self.flush_is_coming.swap(true, Ordering::AcqRel) {
-            frame::flush_at_end::<P>(this());
+            frame::flush_at_end(this());
         }
     }
 

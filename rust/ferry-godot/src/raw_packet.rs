@@ -42,7 +42,7 @@ pub(crate) unsafe fn put<P: PeerClass>(
 ) -> i32 {
     // SAFETY: the engine passes the bytes and how many there are, and does not change them during the call.
     let bytes = unsafe { slice(arguments.get(0), arguments.int(1)) };
-    let outcome = state.put_packet::<P>(bytes, || {
+    let outcome = state.put_packet(bytes, || {
         // SAFETY: the caller vouches for the instance.
         unsafe { crate::virtual_calls::instance_id::<P>(instance) }
     });
