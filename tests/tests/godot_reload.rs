@@ -15,7 +15,8 @@ fn the_library_can_be_loaded_anew_while_peers_are_open() {
     let plugin = folder.path().join("addons/reload");
     fs::create_dir(&plugin).expect("a folder for the plugin");
     fs::copy(folder.path().join("tests/reload/plugin.gd"), plugin.join("plugin.gd")).expect("the plugin");
-    let config = "[plugin]\nname=\"reload\"\ndescription=\"\"\nauthor=\"\"\nversion=\"1\"\nscript=\"plugin.gd\"\n";
+    let config =
+        "[plugin]\nname=\"reload\"\ndescription=\"\"\nauthor=\"\"\nversion=\"1\"\nscript=\"plugin.gd\"\n";
     fs::write(plugin.join("plugin.cfg"), config).expect("its configuration");
     let project = folder.path().join("project.godot");
     let text = fs::read_to_string(&project).expect("the project");

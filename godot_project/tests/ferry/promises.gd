@@ -1,26 +1,11 @@
-extends "res://tests/support/parity_test.gd"
+extends "res://tests/support/ferry_test.gd"
 ## What Ferry promises beyond the built-in's behaviour, in one process. How peers begin, fail and end is in `lifecycle`.
-
-
-func server_class() -> String:
-	return "FerryENetMultiplayerPeer"
-
-
-func client_class() -> String:
-	return "FerryENetMultiplayerPeer"
 
 
 func _test() -> void:
 	await _nothing_is_thinned_out()
 	await _two_polls_a_frame()
 	await _many_come_and_go()
-
-
-func connected_client(server: MultiplayerPeer, name: String, channels := 0) -> MultiplayerPeer:
-	# As the parity scenes do, but with the throttle as it comes.
-	var client := new_client(server, name, channels)
-	await until(func() -> bool: return is_connected_peer(client) and log["server"].has("peer_connected(%s)" % name), "%s connected" % name)
-	return client
 
 
 func _nothing_is_thinned_out() -> void:

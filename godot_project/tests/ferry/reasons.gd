@@ -1,13 +1,5 @@
-extends "res://tests/support/parity_test.gd"
+extends "res://tests/support/ferry_test.gd"
 ## Why connections end, as Ferry's signals and methods tell it: at each end, and also inside the handlers.
-
-
-func server_class() -> String:
-	return "FerryENetMultiplayerPeer"
-
-
-func client_class() -> String:
-	return "FerryENetMultiplayerPeer"
 
 
 func _test() -> void:
@@ -25,11 +17,11 @@ func _watch_all(peer: MultiplayerPeer, name: String) -> void:
 	var entries: Array = log.get_or_add(name, [])
 	var weak: WeakRef = weakref(peer)
 	peer.peer_disconnected.connect(func(id: int) -> void:
-		entries.append("%s already known" % _reason(weak.get_ref().get_disconnect_reason(id))))
+		entries.append("%s already known" % reason_name(weak.get_ref().get_disconnect_reason(id))))
 	peer.connection_succeeded.connect(func() -> void: entries.append("succeeded, %s" % status_of(weak.get_ref())))
-	peer.connection_failed.connect(func(reason: int) -> void: entries.append("failed %s, %s" % [_reason(reason), status_of(weak.get_ref())]))
-	peer.server_disconnected.connect(func(reason: int) -> void: entries.append("server gone %s, %s" % [_reason(reason), status_of(weak.get_ref())]))
-	peer.peer_lost.connect(func(id: int, reason: int, _detail: String) -> void: entries.append("lost %s %s" % [name_of(id), _reason(reason)]))
+	peer.connection_failed.connect(func(reason: int) -> void: entries.append("failed %s, %s" % [reason_name(reason), status_of(weak.get_ref())]))
+	peer.server_disconnected.connect(func(reason: int) -> void: entries.append("server gone %s, %s" % [reason_name(reason), status_of(weak.get_ref())]))
+	peer.peer_lost.connect(func(id: int, reason: int, _detail: String) -> void: entries.append("lost %s %s" % [name_of(id), reason_name(reason)]))
 
 
 func new_server(max_clients := 32, max_channels := 0) -> MultiplayerPeer:
@@ -44,13 +36,6 @@ func new_client(server: MultiplayerPeer, name: String, channels := 0) -> Multipl
 	return client
 
 
-func _reason(number: int) -> String:
-	for name in ClassDB.class_get_enum_constants(&"FerryDisconnect", &"Reason"):
-		if ClassDB.class_get_integer_constant(&"FerryDisconnect", name) == number:
-			return name
-	return str(number)
-
-
 func _logged(name: String, wanted: Array) -> void:
 	check(log[name] == wanted, "%s saw %s instead of %s" % [name, log[name], wanted])
 	log[name].clear()
@@ -62,15 +47,15 @@ func _succeeds_and_is_kicked() -> void:
 	var id := client.get_unique_id()
 	_logged("client", ["peer_connected(server)", "succeeded, connected"])
 	_logged("server", ["peer_connected(client)"])
-	check_eq(_reason(server.get_disconnect_reason(id)), "NONE", "while it stands")
+	check_eq(reason_name(server.get_disconnect_reason(id)), "NONE", "while it stands")
 	server.disconnect_peer(id)
 	await until(func() -> bool: return is_gone(client) and log.server.size() >= 3, "kicked")
 	_logged("client", ["peer_disconnected(server)", "KICKED already known", "lost server KICKED", "server gone KICKED, disconnected"])
 	_logged("server", ["peer_disconnected(client)", "LOCAL_CLOSE already known", "lost client LOCAL_CLOSE"])
-	check_eq(_reason(client.get_disconnect_reason(1)), "KICKED", "afterwards")
-	check_eq(_reason(server.get_disconnect_reason(id)), "LOCAL_CLOSE", "afterwards")
+	check_eq(reason_name(client.get_disconnect_reason(1)), "KICKED", "afterwards")
+	check_eq(reason_name(server.get_disconnect_reason(id)), "LOCAL_CLOSE", "afterwards")
 	check(client.get_disconnect_text(1).contains("kicked"), "the text: " + client.get_disconnect_text(1))
-	check_eq(_reason(server.get_disconnect_reason(12345)), "NONE", "of nobody")
+	check_eq(reason_name(server.get_disconnect_reason(12345)), "NONE", "of nobody")
 	clean()
 
 
@@ -81,11 +66,11 @@ func _leaves() -> void:
 	for name: String in log:
 		log[name].clear()
 	client.close()
-	check_eq(_reason(client.get_disconnect_reason(1)), "LOCAL_CLOSE", "after closing")
+	check_eq(reason_name(client.get_disconnect_reason(1)), "LOCAL_CLOSE", "after closing")
 	await until(func() -> bool: return log.server.size() >= 3, "left")
 	_logged("server", ["peer_disconnected(client)", "REMOTE_CLOSE already known", "lost client REMOTE_CLOSE"])
 	_logged("client", [])
-	check_eq(_reason(server.get_disconnect_reason(id)), "REMOTE_CLOSE", "afterwards")
+	check_eq(reason_name(server.get_disconnect_reason(id)), "REMOTE_CLOSE", "afterwards")
 	clean()
 
 

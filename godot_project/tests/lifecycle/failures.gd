@@ -1,4 +1,4 @@
-extends "res://tests/lifecycle/lifecycle_test.gd"
+extends "res://tests/support/ferry_test.gd"
 ## How connections fail, that the game hears why, and that no wrong use does more than an error.
 
 ## A frame that takes longer was held up by something; far above what a busy machine needs.

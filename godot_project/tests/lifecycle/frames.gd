@@ -1,4 +1,4 @@
-extends "res://tests/lifecycle/lifecycle_test.gd"
+extends "res://tests/support/ferry_test.gd"
 ## When things leave and in which order they come, frame by frame.
 
 const PACKETS := 50

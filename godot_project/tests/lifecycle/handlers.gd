@@ -1,4 +1,4 @@
-extends "res://tests/lifecycle/lifecycle_test.gd"
+extends "res://tests/support/ferry_test.gd"
 ## What handlers may do to the very peer whose signal they handle: close it, drop it, open it again, throw somebody out.
 
 var _dropped := {}

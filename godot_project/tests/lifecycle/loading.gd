@@ -1,4 +1,4 @@
-extends "res://tests/lifecycle/lifecycle_test.gd"
+extends "res://tests/support/ferry_test.gd"
 ## One of two processes: this one's game thread sleeps as if it loaded a level (`--sleeps`), or the other's does.
 ##
 ## `--role=` tells whether it is the server or the client. The awake one sends all the time, the sleeper just before.

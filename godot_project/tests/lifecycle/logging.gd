@@ -1,4 +1,4 @@
-extends "res://tests/lifecycle/lifecycle_test.gd"
+extends "res://tests/support/ferry_test.gd"
 ## Gives the log things to say: a full queue, and a flood of rubbish from strangers, while somebody plays.
 ##
 ## The Rust side sets the level and counts the lines.

@@ -1,4 +1,4 @@
-extends "res://tests/lifecycle/lifecycle_test.gd"
+extends "res://tests/support/ferry_test.gd"
 ## A process for what is done to processes: it is quit, stopped or killed at a bad moment.
 ##
 ## A server (`--role=server`) tells its port, who comes and why they go, and what it got from each; it ends when

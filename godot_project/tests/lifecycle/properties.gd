@@ -1,4 +1,4 @@
-extends "res://tests/lifecycle/lifecycle_test.gd"
+extends "res://tests/support/ferry_test.gd"
 ## What every Ferry peer has beyond the engine's: its properties with their defaults, its figures with their types.
 
 const DEFAULTS := {

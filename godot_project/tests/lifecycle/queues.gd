@@ -1,4 +1,4 @@
-extends "res://tests/lifecycle/lifecycle_test.gd"
+extends "res://tests/support/ferry_test.gd"
 ## The limit of a peer's outgoing queue, reached while the other end does not read.
 
 const LIMIT := 100_000

@@ -1,4 +1,4 @@
-extends "res://tests/lifecycle/lifecycle_test.gd"
+extends "res://tests/support/ferry_test.gd"
 ## Peers that are made, polled, read and dropped on threads of the game.
 
 const PACKETS := 200

@@ -1,5 +1,5 @@
 extends "res://tests/support/parity_test.gd"
-## What the scenes about the life of Ferry's peers share: both ends are Ferry's.
+## What the scenes about Ferry alone share: both ends are Ferry's.
 
 
 func server_class() -> String:
