@@ -30,6 +30,7 @@ fn a_scene_that_does_not_fails_with_the_reason() {
         ("no_end_line", "no end line"),
         ("script_error", "a script failed"),
         ("script_error_where_errors_are_expected", "a script failed"),
+        ("panic_where_errors_are_expected", "Rust code panicked"),
         ("error", "an unexpected error"),
         ("leak", "objects leaked"),
         ("two_ends", "more than one end line"),

@@ -24,6 +24,8 @@ func _test() -> void:
 			expecting_errors(func() -> void:
 				var nothing: Object = null
 				nothing.call("method"))
+		"panic_where_errors_are_expected":
+			expecting_errors(func() -> void: printerr("ERROR: [panic some/file.rs:1]"))
 		"error":
 			push_error("nobody expects this")
 		"leak":

@@ -168,7 +168,12 @@ impl Stage {
 
     fn start(&mut self, name: &'static str, arguments: &[&str]) -> Outcome {
         let mut command = Command::new(&self.engine.program);
-        command.args((!self.window).then_some("--headless"));
+        if self.window {
+            let position = if self.players.is_empty() { "40,60" } else { "700,260" };
+            command.args(["--resolution", "800x500", "--position", position]);
+        } else {
+            command.arg("--headless");
+        }
         command.arg("--path").arg(&self.project).args(["res://match/match.tscn", "--"]).args(arguments);
         command.args((!self.window).then_some("--script=demo"));
         command.arg(format!("--transport={}", self.transport));
