@@ -107,6 +107,7 @@ pub(super) async fn run(parts: Parts, stopping: Stopping) {
         notices: Vec::new(),
         blocked: false,
         not_dry_since: None,
+        full: false,
         goodbye_until: None,
         published: Published { at: Instant::now(), datagrams: 0 },
     };
@@ -139,6 +140,8 @@ struct Driver {
     blocked: bool,
     /// Since when the socket has had more in it than a turn reads.
     not_dry_since: Option<Instant>,
+    /// The game takes no more events for now. Attempts wait too: the answers to them may be among those.
+    full: bool,
     /// Set once the endpoint is closing.
     goodbye_until: Option<Instant>,
     published: Published,
@@ -257,7 +260,8 @@ impl Driver {
     /// Fetches the protocol's events and hands them to the game; false if there are more and there is room.
     fn hand_over(&mut self, port: &Port<Command, Notice>) -> bool {
         let closing = self.goodbye_until.is_some();
-        if !closing && !port.has_room() {
+        self.full = !closing && !port.has_room();
+        if self.full {
             return true;
         }
         let mut complete = false;
@@ -445,10 +449,8 @@ impl Driver {
         let stats = self.host.stats();
         let unpublished = stats.datagrams_received + stats.datagrams_sent != self.published.datagrams;
         let publish = unpublished.then(|| self.published.at + PUBLISH_EVERY);
-        [protocol, commands_at, self.attempts.next_due(), self.goodbye_until, publish]
-            .into_iter()
-            .flatten()
-            .min()
+        let attempts = self.attempts.next_due().filter(|_| !self.full);
+        [protocol, commands_at, attempts, self.goodbye_until, publish].into_iter().flatten().min()
     }
 }
 
