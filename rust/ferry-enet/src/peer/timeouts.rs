@@ -77,7 +77,14 @@ impl Peer {
         if self.stage() == Stage::HalfOpen {
             self.reset();
         } else {
-            self.end(DisconnectReason::TimedOut, State::Gone, events);
+            // Whoever was sent away for what he did, and never says that he knows, was sent away all the same.
+            let reason = match self.state {
+                State::Disconnecting { reason: DisconnectReason::PacketTooLong } => {
+                    DisconnectReason::PacketTooLong
+                }
+                _ => DisconnectReason::TimedOut,
+            };
+            self.end(reason, State::Gone, events);
         }
     }
 

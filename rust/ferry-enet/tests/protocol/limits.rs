@@ -56,6 +56,26 @@ fn unreliable_packets_push_out_the_oldest() {
 }
 
 #[test]
+fn who_sends_too_long_a_packet_is_told_apart_even_if_he_never_answers() {
+    let mut world = World::new(1, Conditions::PERFECT);
+    world.add(Config { max_packet_size: 5000, ..Config::default() });
+    world.add(Config::default());
+    let peer = world.connect(1, 0, 1, 0);
+    world.run_for(SECOND);
+    world.take_events(0);
+    world.stations[1].host.send(peer, 0, Mode::Reliable, vec![1; 5001].into()).unwrap();
+    // The packet has left when the sender falls silent.
+    world.flush();
+    world.stations[1].asleep = true;
+    world.run_for(40 * SECOND);
+    let events = world.take_events(0);
+    assert!(
+        matches!(events[..], [Event::Disconnected { reason: DisconnectReason::PacketTooLong, .. }]),
+        "{events:?}"
+    );
+}
+
+#[test]
 fn packets_longer_than_the_settings_allow_are_refused_by_either_end() {
     let (mut world, _, client) = World::pair(1, Conditions::PERFECT, &Config::default());
     let mut small = World::new(1, Conditions::PERFECT);
