@@ -49,6 +49,11 @@ fn a_full_queue_does_what_was_asked_for() {
 }
 
 #[test]
+fn objects_of_peers_that_have_ended_hold_nothing() {
+    Scene::script("lifecycle/objects.gd").must_pass();
+}
+
+#[test]
 fn properties_and_figures_are_as_documented() {
     Scene::script("lifecycle/properties.gd").must_pass();
 }
