@@ -78,7 +78,7 @@ impl<C: Carrier> PeerState<C> {
         }
     }
 
-    /// Takes the next packet. Its bytes stay where they are until the next is taken or polled for.
+    /// Takes the next packet. Its bytes stay where they are until the next is taken.
     pub(crate) fn take_packet(&self) -> Option<(*const u8, usize)> {
         let mut peer = self.lock();
         let bytes = peer.take_packet()?;

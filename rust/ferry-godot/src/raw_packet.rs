@@ -10,7 +10,7 @@ use crate::virtual_calls::{Arguments, Instance};
 /// `Error.FAILED`, as the engine passes it.
 pub(crate) const FAILED: i32 = 1;
 
-/// Answers `_get_packet`: takes a peer's next packet and lends it to the engine, until the next is taken or polled for.
+/// Answers `_get_packet`: takes a peer's next packet and lends it to the engine, until the next is taken.
 ///
 /// # Safety
 ///
@@ -25,7 +25,7 @@ pub(crate) unsafe fn take<C: ferry_net::multiplayer::Carrier>(
     // SAFETY: the places are the engine's.
     unsafe { lend(packet, length, (std::ptr::null(), 0)) };
     let Some(bytes) = state.take_packet() else { return report_no_packet().ord() };
-    // SAFETY: as above; the bytes stay until the next packet is taken or polled for.
+    // SAFETY: as above; the bytes stay until the next packet is taken.
     unsafe { lend(packet, length, bytes) };
     Error::OK.ord()
 }

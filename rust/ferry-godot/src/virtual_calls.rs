@@ -11,7 +11,6 @@
 //! packet where none is. So every call answers something else after a panic, and `_get_packet` says "nothing" first.
 
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,6 +18,7 @@ use godot::obj::{Gd, InstanceId};
 use godot::private::{Storage, as_storage};
 use godot::sys;
 
+use crate::guard::guarded;
 use crate::peer_state::{PeerClass, PeerState};
 
 /// An object of ours, as the engine names it.
@@ -145,9 +145,9 @@ pub(crate) unsafe fn answer<P: PeerClass, A: Answer>(
     body: impl FnOnce(&PeerState<P::Carrier>) -> A,
 ) {
     // SAFETY: the caller vouches for the instance.
-    let outcome = catch_unwind(AssertUnwindSafe(|| unsafe { with_state::<P, A>(instance, body) }));
+    let outcome = guarded(failure, || unsafe { with_state::<P, A>(instance, body) });
     // SAFETY: the caller vouches for the place.
-    unsafe { outcome.unwrap_or(failure).write(place) }
+    unsafe { outcome.write(place) }
 }
 
 /// Runs a call that may run scripts: with a strong reference, and nothing borrowed.
@@ -156,12 +156,11 @@ pub(crate) unsafe fn answer<P: PeerClass, A: Answer>(
 ///
 /// As for [`with_state`].
 pub(crate) unsafe fn act<P: PeerClass>(instance: Instance, body: impl FnOnce(Gd<P>)) {
-    // A panic has been printed, and there is nothing to answer.
-    let _ = catch_unwind(AssertUnwindSafe(|| {
+    guarded((), || {
         // SAFETY: the caller vouches for the instance.
         let this = unsafe { as_storage::<P>(instance) }.get().to_gd();
         body(this);
-    }));
+    });
 }
 
 /// The id of the object that the engine calls.

@@ -2,6 +2,12 @@
 
 use std::time::Duration;
 
+/// How long a closed endpoint may take to deliver what is queued, and to tell everybody.
+pub(crate) const GOODBYE: Duration = Duration::from_millis(200);
+
+/// How long closing may keep the game waiting for its port: a little longer than that.
+pub(crate) const CLOSE_BOUND: Duration = Duration::from_millis(300);
+
 /// Times and sizes of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {

@@ -1,47 +1,19 @@
 //! Corners that were got wrong once: each test opens with what went wrong, or what would.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod play;
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ferry_net::enet::{self, Connection, Ending, Event, HostSettings, Mode, Phase, Target, Timeouts};
 use ferry_net::limits::Limits;
 use ferry_net::link::LinkId;
-use ferry_net::multiplayer::{Multiplayer, Notice, Status};
+use ferry_net::multiplayer::{Notice, Status};
 use ferry_net::packet::TransferMode;
 use ferry_net::udp::BindAddress;
 
-type Peer = Multiplayer<Connection>;
-
-const BOUND: Duration = Duration::from_secs(10);
-
-fn server(max_peers: usize, limits: Limits) -> Peer {
-    let mut peer = Peer::default();
-    let settings = HostSettings { max_peers, ..HostSettings::default() };
-    peer.start_server(enet::open_server(settings, limits).unwrap()).unwrap();
-    peer
-}
-
-fn port(server: &Peer) -> u16 {
-    server.carrier().unwrap().local_port()
-}
-
-fn client_to(target: Target, limits: Limits) -> Peer {
-    let settings = HostSettings { max_peers: 1, ..HostSettings::default() };
-    let (connection, link, id) = enet::open_client(settings, target, 0, limits).unwrap();
-    let mut peer = Peer::default();
-    peer.start_client(connection, link, id).unwrap();
-    peer
-}
-
-fn client(port: u16) -> Peer {
-    client_to(Target::new("127.0.0.1", port), Limits::default())
-}
-
-fn poll(peer: &mut Peer) -> Vec<Notice> {
-    peer.begin_poll();
-    std::iter::from_fn(|| peer.next_notice()).collect()
-}
+use play::{BOUND, Peer, client, client_to, poll, port, server};
 
 fn pause() {
     std::thread::sleep(Duration::from_millis(1));

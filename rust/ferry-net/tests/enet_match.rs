@@ -1,41 +1,20 @@
 //! Whole matches over real sockets, without an engine: what a game would see.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod play;
+
 use std::time::{Duration, Instant};
 
-use ferry_net::enet::{self, Connection, HostSettings, Target};
+use ferry_net::enet::{self, HostSettings};
 use ferry_net::limits::Limits;
-use ferry_net::multiplayer::{Multiplayer, Notice, Status};
+use ferry_net::multiplayer::{Notice, Status};
 use ferry_net::packet::TransferMode;
 use ferry_net::reason::Reason;
 
-type Peer = Multiplayer<Connection>;
-
-const BOUND: Duration = Duration::from_secs(10);
+use play::{BOUND, Peer, client, poll, port};
 
 fn server() -> Peer {
-    let mut peer = Peer::default();
-    let connection = enet::open_server(HostSettings::default(), Limits::default()).unwrap();
-    peer.start_server(connection).unwrap();
-    peer
-}
-
-fn port(server: &Peer) -> u16 {
-    server.carrier().unwrap().local_port()
-}
-
-fn client(port: u16) -> Peer {
-    let settings = HostSettings { max_peers: 1, ..HostSettings::default() };
-    let target = Target::new("127.0.0.1", port);
-    let (connection, link, id) = enet::open_client(settings, target, 0, Limits::default()).unwrap();
-    let mut peer = Peer::default();
-    peer.start_client(connection, link, id).unwrap();
-    peer
-}
-
-fn poll(peer: &mut Peer) -> Vec<Notice> {
-    peer.begin_poll();
-    std::iter::from_fn(|| peer.next_notice()).collect()
+    play::server(32, Limits::default())
 }
 
 /// Polls all until the condition holds; returns what each was told.

@@ -21,12 +21,12 @@ use ferry_enet::{Host, Mode, PeerStats, ThrottleConfig, Timeouts};
 
 use super::command::{Command, Event, Made, Notice, Target};
 use super::compression::Mode as Compression;
-use super::driver::{self, GOODBYE, Parts, Totals};
+use super::driver::{self, Parts, Totals};
 use super::guests::Guests;
 use super::link::{Ending, LinkShared, Phase, takes_room};
 use super::settings::{HostSettings, MAX_CHANNELS};
 use crate::endpoint::{self, Handle};
-use crate::limits::Limits;
+use crate::limits::{CLOSE_BOUND, Limits};
 use crate::link::{LinkError, LinkId};
 use crate::packet::MAX_PACKET_SIZE;
 use crate::random;
@@ -34,9 +34,6 @@ use crate::reason::{Farewell, Reason};
 use crate::runtime;
 use crate::stats::{EndpointStats, LinkStats};
 use crate::udp::UdpPort;
-
-/// Closing waits a little longer for the port than the driver may take for its goodbye.
-const RELEASE_BOUND: Duration = GOODBYE.saturating_add(Duration::from_millis(100));
 
 /// Why there is no endpoint.
 #[derive(Debug)]
@@ -421,7 +418,7 @@ impl Connection {
     /// network thread. If somebody may want the port, it is free again when this returns.
     pub fn close(&self, word: u32) {
         self.begin_close(word);
-        self.finish_close(Instant::now() + RELEASE_BOUND);
+        self.finish_close(Instant::now() + CLOSE_BOUND);
     }
 
     /// The first half of closing; does not wait.

@@ -36,10 +36,7 @@ impl<C: Carrier> Multiplayer<C> {
             }
         }
         for (key, link) in ended {
-            match link {
-                Some(link) => self.disconnected(key, link, Reason::LocalClose.into()),
-                None => self.failed(key, Reason::LocalClose.into()),
-            }
+            self.let_go(key, link, Reason::LocalClose.into());
         }
     }
 
@@ -89,13 +86,10 @@ impl<C: Carrier> Multiplayer<C> {
         let Some(place) = self.held.iter().position(is_his) else { return };
         let end = self.held.swap_remove(place);
         self.let_go(end.carrier, end.link, end.farewell);
-        if let Some(link) = end.link {
-            self.ids.remove(&(end.carrier, link));
-            self.peers.remove(&id);
-        }
+        self.remove(id);
     }
 
-    pub(super) fn disconnected(&mut self, carrier: i32, link: LinkId, farewell: Farewell) {
+    fn disconnected(&mut self, carrier: i32, link: LinkId, farewell: Farewell) {
         let Some(id) = self.ids.get(&(carrier, link)).copied() else { return };
         if self.role == Some(Role::Client) {
             self.client_ended(farewell);
@@ -104,7 +98,7 @@ impl<C: Carrier> Multiplayer<C> {
         self.lose(id, farewell);
     }
 
-    pub(super) fn lose(&mut self, id: i32, farewell: Farewell) {
+    fn lose(&mut self, id: i32, farewell: Farewell) {
         let Some(serial) = self.peers.get(&id).map(|peer| peer.serial) else { return };
         self.departures.note(id, farewell.clone());
         self.tell(Notice::PeerDisconnected(id));
@@ -125,7 +119,7 @@ impl<C: Carrier> Multiplayer<C> {
         }
     }
 
-    pub(super) fn client_ended(&mut self, farewell: Farewell) {
+    fn client_ended(&mut self, farewell: Farewell) {
         let server = PeerId::SERVER.get();
         let was_connected = self.status == Status::Connected;
         self.departures.note(server, farewell.clone());
@@ -141,7 +135,7 @@ impl<C: Carrier> Multiplayer<C> {
         });
     }
 
-    pub(super) fn failed(&mut self, carrier: i32, farewell: Farewell) {
+    fn failed(&mut self, carrier: i32, farewell: Farewell) {
         match self.role {
             Some(Role::Client) => self.client_ended(farewell),
             Some(Role::Server) => {

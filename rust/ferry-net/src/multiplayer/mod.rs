@@ -19,7 +19,7 @@ mod incoming;
 mod send;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 pub use carrier::{Carrier, Event, Upcoming};
 pub use incoming::Packet;
@@ -29,15 +29,12 @@ use departures::Departures;
 use endings::HeldEnd;
 use incoming::Incoming;
 
-use crate::limits::Limits;
+use crate::limits::{CLOSE_BOUND, Limits};
 use crate::link::LinkId;
 use crate::packet::{PacketMaker, TransferMode};
 use crate::peer_id::PeerId;
 use crate::reason::{Farewell, Reason};
 use crate::stats::{EndpointStats, LinkStats};
-
-/// How long closing may keep the game waiting for its port.
-const CLOSE_BOUND: Duration = Duration::from_millis(300);
 
 /// The key of a server's or client's only carrier; in a mesh, carriers go by the peer's id.
 const ONLY: i32 = 0;

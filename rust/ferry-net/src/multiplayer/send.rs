@@ -84,10 +84,8 @@ impl<C: Carrier> Multiplayer<C> {
         let mut outcome = Ok(());
         let excluded = target.checked_neg();
         for id in self.peer_ids().into_iter().filter(|id| Some(*id) != excluded) {
-            match self.put_to(id, payload.clone()) {
-                // One that is going does not spoil a packet for all.
-                Ok(()) | Err(PutError::Link(_, LinkError::NotConnected | LinkError::Gone)) => {}
-                Err(error) => outcome = Err(error),
+            if let Err(error) = self.put_to(id, payload.clone()) {
+                outcome = Err(error);
             }
         }
         outcome
@@ -98,7 +96,8 @@ impl<C: Carrier> Multiplayer<C> {
         let outcome = carrier.send(link, self.channel, self.mode, payload);
         match outcome {
             Ok(()) => Ok(()),
-            // As with the engine's own: packets to somebody who is just going are nobody's concern.
+            // As with the engine's own: packets to somebody who is just going are nobody's concern, and do not spoil one for
+            // all.
             Err(LinkError::NotConnected | LinkError::Gone) => Ok(()),
             Err(error) => {
                 if let LinkError::QueueFull(bytes) = error {

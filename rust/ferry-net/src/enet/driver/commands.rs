@@ -33,16 +33,11 @@ impl Driver {
                     Target::Name(name, port) => self.look_up(name, port, Sought::Link(link)),
                 }
             }
-            Command::End { link, how, word } => self.end_link(link, how, word),
+            Command::End { link, how, word } => {
+                self.end_link(link, how, word);
+            }
             Command::Abandon { link, farewell } => {
-                if let Some(attempt) = self.attempts.remove(link) {
-                    if let Some(peer) = attempt.peer {
-                        let _ = self.host.disconnect_now(peer, farewell.reason.word());
-                    }
-                    self.report_end(link, farewell, 0);
-                } else if let Some(peer) = self.links.peer(link) {
-                    let _ = self.host.disconnect_now(peer, farewell.reason.word());
-                    self.forget(peer);
+                if self.end_link(link, Ending::Now, farewell.reason.word()) {
                     self.report_end(link, farewell, 0);
                 }
             }
@@ -123,14 +118,15 @@ impl Driver {
         }
     }
 
-    fn end_link(&mut self, id: LinkId, how: Ending, word: u32) {
+    /// False if there is no such link (any more).
+    fn end_link(&mut self, id: LinkId, how: Ending, word: u32) -> bool {
         if let Some(attempt) = self.attempts.remove(id) {
             if let Some(peer) = attempt.peer {
                 let _ = self.host.disconnect_now(peer, word);
             }
-            return;
+            return true;
         }
-        let Some(peer) = self.links.peer(id) else { return };
+        let Some(peer) = self.links.peer(id) else { return false };
         // It may have ended in this moment: then its event is on the way.
         let _ = match how {
             Ending::Disconnect => self.host.disconnect(peer, word),
@@ -141,6 +137,7 @@ impl Driver {
         if matches!(how, Ending::Now | Ending::Reset) {
             self.forget(peer);
         }
+        true
     }
 
     fn set_limits(&mut self, limits: Limits) {

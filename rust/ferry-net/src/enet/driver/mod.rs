@@ -25,7 +25,7 @@ use super::command::{Command, Event, Made, Notice};
 use super::guests::Guests;
 use super::link::LinkShared;
 use crate::endpoint::{Commands, Port};
-use crate::limits::Limits;
+use crate::limits::{GOODBYE, Limits};
 use crate::link::LinkId;
 use crate::lookup::Found;
 use crate::reason::{Farewell, Reason};
@@ -35,9 +35,6 @@ use crate::udp::{AsyncPort, Outgoing, UdpPort};
 use attempts::{Attempt, Attempts, Next};
 use commands::Sought;
 use links::{Link, Links};
-
-/// How long a closed endpoint may take to deliver what is queued.
-pub(super) const GOODBYE: Duration = Duration::from_millis(200);
 
 /// Batches of datagrams read in a turn, of 64 each: what the largest socket buffer holds of small ones takes a few turns.
 const BATCHES_PER_TURN: usize = 32;
