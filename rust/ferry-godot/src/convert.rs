@@ -8,7 +8,7 @@ use ferry_net::link::LinkError;
 use ferry_net::multiplayer::{PutError, StateError};
 use ferry_net::packet::TransferMode;
 use ferry_net::stats::{EndpointStats, LinkStats};
-use ferry_net::udp::BindAddress;
+use ferry_net::bind_address::BindAddress;
 use godot::global::Error;
 use godot::prelude::*;
 

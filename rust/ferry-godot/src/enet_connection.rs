@@ -9,7 +9,7 @@ use ferry_net::enet::{Compression, Connection, Event, HostSettings, MAX_CHANNELS
 use ferry_net::limits::Limits;
 use ferry_net::link::{LinkError, LinkId};
 use ferry_net::stats::EndpointStats;
-use ferry_net::udp::BindAddress;
+use ferry_net::bind_address::BindAddress;
 use godot::classes::TlsOptions;
 use godot::global::Error;
 use godot::prelude::*;

@@ -7,7 +7,7 @@ use ferry_net::enet::{self, Connection, Target};
 use ferry_net::limits::Limits;
 use ferry_net::multiplayer::{Notice, Overflow, Role, StateError};
 use ferry_net::reason::Farewell;
-use ferry_net::udp::BindAddress;
+use ferry_net::bind_address::BindAddress;
 use godot::classes::MultiplayerPeerExtension;
 use godot::global::Error;
 use godot::prelude::*;
@@ -191,7 +191,7 @@ impl FerryENetMultiplayerPeer {
         let limits = self.state.lock().limits();
         let (connection, link, id) =
             enet::open_client(settings, target, channels, limits).map_err(cannot_create)?;
-        let outcome = self.state.lock().start_client(connection.clone(), link, id);
+        let outcome = self.state.lock().start_client(connection.clone(), link, Some(id));
         outcome.map_err(refused)?;
         self.started(connection);
         Ok(())

@@ -149,6 +149,8 @@ struct Inbox<E> {
     awaited: bool,
     /// The driver has ended and let go of what it held.
     released: bool,
+    /// So many wait at the game's side: ringing is a system call.
+    waiting: usize,
 }
 
 struct Shared<C, E> {
@@ -188,6 +190,7 @@ pub(crate) fn pair<C: Entry, E: Entry>(inbound_limit: usize) -> (Handle<C, E>, P
             limit: inbound_limit,
             awaited: false,
             released: false,
+            waiting: 0,
         }),
         has_events: AtomicBool::new(false),
         arrived: Condvar::new(),
@@ -297,15 +300,15 @@ impl<C: Entry, E: Entry> Waiter<C, E> {
     fn wait(&self, bound: Duration, enough: impl Fn(&Inbox<E>) -> bool) -> bool {
         let until = Instant::now() + bound;
         let mut inbox = self.shared.inbox();
-        while !enough(&inbox) {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
+        inbox.waiting += 1;
+        let mut left = bound;
+        while !enough(&inbox) && !left.is_zero() {
             let woken = self.shared.arrived.wait_timeout(inbox, left);
             (inbox, _) = woken.unwrap_or_else(PoisonError::into_inner);
+            left = until.saturating_duration_since(Instant::now());
         }
-        true
+        inbox.waiting -= 1;
+        enough(&inbox)
     }
 }
 
@@ -374,8 +377,9 @@ impl<C: Entry, E: Entry> Port<C, E> {
             inbox.batch.push(event);
         }
         self.shared.has_events.store(true, Ordering::Release);
-        drop(inbox);
-        self.shared.arrived.notify_all();
+        if inbox.waiting > 0 {
+            self.shared.arrived.notify_all();
+        }
     }
 
     /// Waits until the game's side has done something. Ringing counts also while nobody waits.
@@ -384,12 +388,19 @@ impl<C: Entry, E: Entry> Port<C, E> {
     }
 }
 
-impl<C: Entry, E: Entry> Drop for Port<C, E> {
-    /// The last thing that a driver does, after letting go of its socket.
-    fn drop(&mut self) {
+impl<C: Entry, E: Entry> Port<C, E> {
+    /// Says that the driver has let go of whatever somebody may want again.
+    pub(crate) fn let_go(&self) {
         self.shared.inbox().released = true;
         self.shared.has_events.store(true, Ordering::Release);
         self.shared.arrived.notify_all();
+    }
+}
+
+impl<C: Entry, E: Entry> Drop for Port<C, E> {
+    /// The last thing that a driver does, at the latest.
+    fn drop(&mut self) {
+        self.let_go();
     }
 }
 

@@ -8,8 +8,11 @@
 //! Usable, and tested, as a plain library: `tests/` plays whole matches without an engine.
 #![forbid(unsafe_code)]
 
+mod aside;
+pub mod bind_address;
 mod endpoint;
 pub mod enet;
+mod game_side;
 pub mod limits;
 pub mod link;
 mod lookup;
@@ -18,6 +21,10 @@ pub mod packet;
 pub mod peer_id;
 mod random;
 pub mod reason;
+mod room;
 pub mod runtime;
+mod seldom;
 pub mod stats;
+pub mod tls;
 pub mod udp;
+pub mod websocket;

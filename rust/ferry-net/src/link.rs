@@ -19,6 +19,8 @@ pub enum LinkError {
     NoSuchChannel(u8),
     /// The packet is longer than [`MAX_PACKET_SIZE`].
     TooLarge,
+    /// The packet is longer than this many bytes, which the game has set.
+    OverLimit(usize),
     /// Its outgoing queue is full: this many bytes wait.
     QueueFull(usize),
     /// The endpoint has as many links as it may have.
@@ -32,6 +34,9 @@ impl fmt::Display for LinkError {
             Self::NotConnected => formatter.write_str("the connection does not stand"),
             Self::NoSuchChannel(count) => write!(formatter, "the connection has {count} channels only"),
             Self::TooLarge => write!(formatter, "a packet may have {MAX_PACKET_SIZE} bytes at most"),
+            Self::OverLimit(limit) => {
+                write!(formatter, "a packet may have {limit} bytes at most (outbound_buffer_size)")
+            }
             Self::QueueFull(bytes) => write!(formatter, "{bytes} bytes wait to be sent already"),
             Self::NoFreeLink => formatter.write_str("there are as many connections as there may be"),
         }

@@ -1,21 +1,12 @@
-//! Looking up host names without holding anybody up.
-//!
-//! The operating system's resolver blocks, for half a minute if its servers are silent, and cannot be told to stop. So each
-//! look-up has a thread of its own, of which there are a few at most; whoever asked may go away meanwhile. When the library
-//! goes, [`all_ended_until`] tells whether one is still under way.
+//! Looking up host names without holding anybody up: the operating system's resolver runs on a thread of its own
+//! (`aside`).
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
-/// Look-ups at one time. A game has one; a program that opens connection after connection to a name whose server
-/// is silent must not pile up threads.
-const MAX_LOOKUPS: usize = 16;
+use crate::aside::{self, NoAnswer};
 
 /// Addresses taken from one answer: both families of two machines.
 const MAX_ADDRESSES: usize = 4;
-
-static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
 /// An address literal, in any of the ways that users write it.
 pub(crate) fn literal(text: &str) -> Option<IpAddr> {
@@ -26,54 +17,20 @@ pub(crate) fn literal(text: &str) -> Option<IpAddr> {
 
 /// Finds the addresses of a name and hands them to `tell`, on another thread; or a sentence if there are none.
 pub(crate) fn find(name: String, port: u16, tell: impl FnOnce(Found) + Send + 'static) {
-    let answer = Answer { tell: Some(tell) };
-    if RUNNING.fetch_add(1, Ordering::AcqRel) >= MAX_LOOKUPS {
-        RUNNING.fetch_sub(1, Ordering::AcqRel);
-        answer.give(Err("too many look-ups are under way".to_owned()));
-        return;
-    }
-    let running = Running;
-    let spawned = std::thread::Builder::new().name("ferry-lookup".to_owned()).spawn(move || {
-        answer.give(ask_system(&name, port));
-        drop(running);
+    let ask = move || ask_system(&name, port);
+    aside::run("ferry-lookup", ask, move |answer| {
+        tell(answer.unwrap_or_else(|none| {
+            Err(match none {
+                NoAnswer::TooMany => "too many look-ups are under way",
+                NoAnswer::Failed => "the look-up failed to run",
+            }
+            .to_owned())
+        }));
     });
-    if let Err(error) = spawned {
-        tracing::warn!("no thread for a look-up: {error}");
-    }
 }
 
 /// The addresses, or why there are none.
 pub(crate) type Found = Result<Vec<SocketAddr>, String>;
-
-/// Whoever asked gets an answer, also if the look-up dies.
-struct Answer<F: FnOnce(Found)> {
-    tell: Option<F>,
-}
-
-impl<F: FnOnce(Found)> Answer<F> {
-    fn give(mut self, found: Found) {
-        if let Some(tell) = self.tell.take() {
-            tell(found);
-        }
-    }
-}
-
-impl<F: FnOnce(Found)> Drop for Answer<F> {
-    fn drop(&mut self) {
-        if let Some(tell) = self.tell.take() {
-            tell(Err("the look-up failed to run".to_owned()));
-        }
-    }
-}
-
-/// Counts a look-up for as long as its thread runs our code.
-struct Running;
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        RUNNING.fetch_sub(1, Ordering::AcqRel);
-    }
-}
 
 fn ask_system(name: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
     let found = (name, port).to_socket_addrs().map_err(|error| format!("{name}: {error}"))?;
@@ -87,17 +44,6 @@ fn ask_system(name: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
     addresses.sort_by_key(|address| address.ip().is_loopback() && address.is_ipv6());
     addresses.truncate(MAX_ADDRESSES);
     if addresses.is_empty() { Err(format!("{name} has no address")) } else { Ok(addresses) }
-}
-
-/// Waits until no look-up is under way; false if one still is at that time.
-pub(crate) fn all_ended_until(until: Instant) -> bool {
-    while RUNNING.load(Ordering::Acquire) > 0 {
-        if Instant::now() >= until {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    true
 }
 
 #[cfg(test)]

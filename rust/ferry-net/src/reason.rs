@@ -62,6 +62,12 @@ reasons! {
     Network = 13, "the network failed";
     /// A fault in Ferry itself.
     Internal = 14, "internal error";
+    /// No encrypted connection could be made: a certificate that is not trusted, or no TLS at all.
+    Tls = 15, "the TLS handshake failed";
+    /// The server answered, but not with a connection of this kind.
+    Handshake = 16, "the handshake was refused";
+    /// There was no way to the server, or nobody listened there.
+    Unreachable = 17, "the server could not be reached";
 }
 
 impl Reason {
@@ -72,13 +78,19 @@ impl Reason {
 
     /// What a goodbye with this number means to the end that hears it.
     pub fn heard(word: u32) -> Self {
-        let told = Self::ALL.iter().copied().find(|reason| reason.word() == word);
+        Self::seen_from_here(Self::ALL.iter().copied().find(|reason| reason.word() == word))
+    }
+
+    /// What a reason that the other end gave means here.
+    pub(crate) fn seen_from_here(told: Option<Self>) -> Self {
         match told {
             // The other end's own view of its side says no more here than that it left.
             None | Some(Self::None | Self::LocalClose | Self::RemoteClose | Self::Timeout) => {
                 Self::RemoteClose
             }
-            Some(Self::ConnectTimeout | Self::Resolve) => Self::RemoteClose,
+            Some(
+                Self::ConnectTimeout | Self::Resolve | Self::Tls | Self::Handshake | Self::Unreachable,
+            ) => Self::RemoteClose,
             Some(reason) => reason,
         }
     }

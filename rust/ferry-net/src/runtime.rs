@@ -5,7 +5,7 @@
 //! asks all drivers to say goodbye, waits as long as it was told, and says whether every thread of ours has ended.
 //!
 //! One thread for all, because a driver's work is short and batched: a thousand players cost a quarter of it. Look-ups
-//! of names, which the operating system may hold up for minutes, have threads of their own (`lookup.rs`).
+//! of names, which the operating system may hold up for minutes, have threads of their own (`aside.rs`).
 
 use std::future::Future;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
 
-use crate::lookup;
+use crate::aside;
 
 /// How long the thread stays when there is nothing to do.
 const IDLE: Duration = Duration::from_secs(5);
@@ -180,7 +180,7 @@ pub fn shut_down(bound: Duration) -> bool {
     let threads = [network.thread.take().map(|running| running.join), network.leaving.take()];
     drop(network);
     let network_ended = threads.into_iter().flatten().all(|thread| ends_until(thread, until));
-    network_ended && lookup::all_ended_until(until)
+    network_ended && aside::all_ended_until(until)
 }
 
 /// Lets drivers be started again after [`shut_down`], for an engine that loads the library anew without unmapping it.

@@ -11,9 +11,10 @@ use ferry_net::limits::Limits;
 use ferry_net::link::LinkId;
 use ferry_net::multiplayer::{Notice, Status};
 use ferry_net::packet::TransferMode;
-use ferry_net::udp::BindAddress;
+use ferry_net::bind_address::BindAddress;
 
-use play::{BOUND, Peer, client, client_to, poll, port, server};
+use play::over_enet::{Peer, client, client_to, port, server};
+use play::{BOUND, poll};
 
 fn pause() {
     std::thread::sleep(Duration::from_millis(1));

@@ -11,29 +11,11 @@ use ferry_net::multiplayer::{Notice, Status};
 use ferry_net::packet::TransferMode;
 use ferry_net::reason::Reason;
 
-use play::{BOUND, Peer, client, poll, port};
+use play::over_enet::{Peer, client, port};
+use play::{over_enet, poll, until};
 
 fn server() -> Peer {
-    play::server(32, Limits::default())
-}
-
-/// Polls all until the condition holds; returns what each was told.
-fn until(
-    peers: &mut [&mut Peer],
-    mut condition: impl FnMut(&mut [&mut Peer], &[Vec<Notice>]) -> bool,
-) -> Vec<Vec<Notice>> {
-    let started = Instant::now();
-    let mut told = vec![Vec::new(); peers.len()];
-    loop {
-        for (peer, told) in peers.iter_mut().zip(&mut told) {
-            told.extend(poll(peer));
-        }
-        if condition(peers, &told) {
-            return told;
-        }
-        assert!(started.elapsed() < BOUND, "not within the bound; told: {told:?}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    over_enet::server(32, Limits::default())
 }
 
 #[test]

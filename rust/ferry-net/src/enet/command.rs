@@ -170,6 +170,13 @@ pub(crate) struct Notice {
     pub(crate) made: Option<Made>,
 }
 
+impl From<Farewell> for Notice {
+    /// The endpoint itself has failed.
+    fn from(farewell: Farewell) -> Self {
+        Self { event: Event::Failed(farewell), made: None }
+    }
+}
+
 /// What the game's side needs to know of a link that has just been made.
 pub(crate) struct Made {
     pub(crate) shared: Arc<LinkShared>,

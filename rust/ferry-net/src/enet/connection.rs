@@ -10,7 +10,7 @@
 //! What is seen of a link ([`Connection::phase`], for one) changes only when its event is fetched, or when the game itself
 //! ends it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,7 +25,8 @@ use super::driver::{self, Parts, Totals};
 use super::guests::Guests;
 use super::link::{Ending, LinkShared, Phase, takes_room};
 use super::settings::{HostSettings, MAX_CHANNELS};
-use crate::endpoint::{self, Handle};
+use crate::endpoint;
+use crate::game_side::GameSide;
 use crate::limits::{CLOSE_BOUND, Limits};
 use crate::link::{LinkError, LinkId};
 use crate::packet::MAX_PACKET_SIZE;
@@ -69,25 +70,13 @@ pub struct Connection {
 }
 
 struct Inner {
-    /// Gone once closed.
-    handle: Option<Handle<Command, Notice>>,
-    /// There between the two halves of closing.
-    closing: Option<Handle<Command, Notice>>,
-    /// What the driver is made of, until the endpoint is armed.
-    parts: Option<Parts>,
+    side: GameSide<Command, Notice, Parts>,
     links: BTreeMap<LinkId, LinkView>,
-    fetched: VecDeque<Notice>,
-    /// The driver has ended by itself, and the game knows.
-    failed: bool,
-    adopted: bool,
-    taken_away: Vec<LinkId>,
     guests: Arc<Guests>,
     totals: Arc<Totals>,
     next_link: Arc<AtomicU32>,
     goodbye_word: Arc<AtomicU32>,
     local: SocketAddr,
-    /// Somebody may want the port again as soon as this endpoint is closed.
-    frees_port: bool,
     max_peers: usize,
     max_channels: u8,
     limits: Limits,
@@ -129,21 +118,16 @@ impl Connection {
         };
         let deciding = guests.clone();
         parts.host.set_admission(move |request| deciding.admit(request.data));
+        let start = |parts| runtime::spawn(|stopping| driver::run(parts, stopping));
+        let frees_port = settings.frees_port || settings.port != 0;
         let inner = Inner {
-            handle: Some(handle),
-            closing: None,
-            parts: Some(parts),
+            side: GameSide::new(handle, parts, start, frees_port),
             links: BTreeMap::new(),
-            fetched: VecDeque::new(),
-            failed: false,
-            adopted: false,
-            taken_away: Vec::new(),
             guests,
             totals,
             next_link,
             goodbye_word,
             local,
-            frees_port: settings.frees_port || settings.port != 0,
             max_peers: settings.max_peers,
             max_channels: settings.channel_limit(),
             limits,
@@ -162,7 +146,7 @@ impl Connection {
 
     /// Whether it has been closed.
     pub fn is_closed(&self) -> bool {
-        self.lock().handle.is_none()
+        self.lock().side.is_closed()
     }
 
     /// The port that the socket listens on.
@@ -189,28 +173,19 @@ impl Connection {
         let address = if let Target::Address(address) = &target { Some(*address) } else { None };
         let shared = Arc::new(LinkShared::new(address));
         let channels = if channels == 0 { MAX_CHANNELS } else { channels };
-        inner.push(Command::Connect { link, shared: shared.clone(), target, channels, data })?;
+        inner.side.push(Command::Connect { link, shared: shared.clone(), target, channels, data })?;
         inner.links.insert(link, LinkView { phase: Phase::Connecting, shared, channels });
         Ok(link)
     }
 
     /// Lets everything that was queued leave, and arms the endpoint.
     pub fn flush(&self) {
-        let mut inner = self.lock();
-        inner.arm();
-        if let Some(handle) = &inner.handle {
-            handle.flush();
-        }
+        self.lock().side.flush();
     }
 
     /// Another turn of the game begins: lets everything leave that was queued in the last one.
     pub fn begin_turn(&self) {
-        let mut inner = self.lock();
-        inner.arm();
-        if let Some(handle) = &inner.handle {
-            handle.note_turn();
-            handle.flush();
-        }
+        self.lock().side.begin_turn();
     }
 
     /// The next thing that happened. What it changes is changed when this returns.
@@ -220,9 +195,7 @@ impl Connection {
 
     /// The next thing that happened, unless `hold` wants it to wait: then it stays the next.
     pub fn next_event_unless(&self, hold: &mut dyn FnMut(&Event) -> bool) -> Option<Event> {
-        let mut inner = self.lock();
-        inner.arm();
-        inner.next_event_unless(hold)
+        self.lock().next_event_unless(hold)
     }
 
     /// Lets everything leave and waits until there is an event, at most for `bound`.
@@ -231,16 +204,9 @@ impl Connection {
         if let Some(event) = self.next_event() {
             return Some(event);
         }
-        let (waiter, failed) = {
-            let inner = self.lock();
-            (inner.handle.as_ref()?.waiter(), inner.failed)
-        };
+        let wait = self.lock().side.wait()?;
         // Not under the lock: others may want to send meanwhile.
-        if failed {
-            std::thread::sleep(bound);
-        } else {
-            waiter.wait_for_events(bound);
-        }
+        wait.for_events(bound);
         self.next_event()
     }
 
@@ -261,10 +227,10 @@ impl Connection {
         if payload.len() > MAX_PACKET_SIZE {
             return Err(LinkError::TooLarge);
         }
-        if takes_room(mode, payload.len()) && !view.shared.reserve(payload.len(), inner.limits.outbound) {
-            return Err(LinkError::QueueFull(view.shared.reserved()));
+        if takes_room(mode, payload.len()) && !view.shared.room.reserve(payload.len(), inner.limits.outbound) {
+            return Err(LinkError::QueueFull(view.shared.room.taken()));
         }
-        inner.push(Command::Send { link, channel, mode, payload })
+        inner.side.push(Command::Send { link, channel, mode, payload })
     }
 
     /// Ends a link. With [`Ending::Disconnect`] and [`Ending::Later`] an event follows.
@@ -277,12 +243,10 @@ impl Connection {
         view.phase = if how == Ending::Later { Phase::DisconnectLater } else { Phase::Disconnecting };
         if at_once {
             inner.links.remove(&link);
-            if inner.adopted {
-                inner.taken_away.push(link);
-            }
+            inner.side.took_away(link);
         }
         // Once closed there is nothing to end.
-        let _ = inner.push(Command::End { link, how, word });
+        let _ = inner.side.push(Command::End { link, how, word });
     }
 
     /// Ends a link at once; an event with this farewell follows.
@@ -290,18 +254,18 @@ impl Connection {
         let mut inner = self.lock();
         if let Some(view) = inner.links.get_mut(&link) {
             view.phase = Phase::Disconnecting;
-            let _ = inner.push(Command::Abandon { link, farewell });
+            let _ = inner.side.push(Command::Abandon { link, farewell });
         }
     }
 
     /// From now on, notes links that the game ends without an event: whoever keeps a list of peers has to know.
     pub fn adopt(&self) {
-        self.lock().adopted = true;
+        self.lock().side.adopt();
     }
 
     /// The links that the game has ended without an event since it was asked last.
     pub fn taken_away(&self) -> Vec<LinkId> {
-        std::mem::take(&mut self.lock().taken_away)
+        self.lock().side.taken_away()
     }
 
     /// Every link that is being made, stands or is being ended.
@@ -339,7 +303,7 @@ impl Connection {
         let inner = self.lock();
         let totals = inner.totals.get();
         EndpointStats {
-            packets_dropped: inner.handle.as_ref().map_or(0, Handle::dropped),
+            packets_dropped: inner.side.dropped(),
             bytes_sent: totals.bytes_sent,
             bytes_received: totals.bytes_received,
             datagrams_sent: totals.datagrams_sent,
@@ -408,10 +372,8 @@ impl Connection {
     pub fn set_limits(&self, limits: Limits) {
         let mut inner = self.lock();
         inner.limits = limits;
-        if let Some(handle) = &inner.handle {
-            handle.set_inbound_limit(limits.inbound);
-        }
-        let _ = inner.push(Command::Limits(limits));
+        inner.side.set_inbound_limit(limits.inbound);
+        let _ = inner.side.push(Command::Limits(limits));
     }
 
     /// Ends the endpoint: what is queued is still delivered and everybody is told with this word, for 200 ms at most, on the
@@ -424,78 +386,35 @@ impl Connection {
     /// The first half of closing; does not wait.
     pub(super) fn begin_close(&self, word: u32) {
         let mut inner = self.lock();
-        if inner.handle.is_none() {
-            return;
-        }
         inner.goodbye_word.store(word, Ordering::Relaxed);
-        // What was queued and never armed has a right to leave, too.
-        if !inner.links.is_empty() {
-            inner.arm();
-        }
-        inner.parts = None;
+        let has_links = !inner.links.is_empty();
+        inner.side.begin_close(has_links);
         inner.links.clear();
-        inner.fetched.clear();
-        inner.closing = inner.handle.take();
-        if let Some(handle) = &inner.closing {
-            handle.close();
-        }
     }
 
     /// The second half: waits for the port, if somebody may want it.
     pub(super) fn finish_close(&self, until: Instant) {
-        let mut inner = self.lock();
-        let Some(handle) = inner.closing.take() else { return };
-        let wait = inner.frees_port;
-        drop(inner);
-        let bound = until.saturating_duration_since(Instant::now());
-        if wait && !handle.waiter().wait_until_released(bound) {
-            tracing::warn!("the port is not free yet: the network thread is busy");
+        let closing = self.lock().side.closing();
+        // Not under the lock.
+        if let Some(closing) = closing {
+            closing.finish(until);
         }
     }
 
     fn tell(&self, command: Command) {
         // Once closed there is nobody to tell.
-        let _ = self.lock().push(command);
+        let _ = self.lock().side.push(command);
     }
 }
 
 impl Inner {
-    fn push(&self, command: Command) -> Result<(), LinkError> {
-        self.handle.as_ref().ok_or(LinkError::Gone)?.push(command);
-        Ok(())
-    }
-
-    fn arm(&mut self) {
-        let Some(parts) = self.parts.take() else { return };
-        if let Err(error) = runtime::spawn(|stopping| driver::run(parts, stopping)) {
-            let event = Event::Failed(Farewell::with(Reason::Network, error.to_string()));
-            self.fetched.push_back(Notice { event, made: None });
-        }
-    }
-
     fn next_event_unless(&mut self, hold: &mut dyn FnMut(&Event) -> bool) -> Option<Event> {
         loop {
-            if self.fetched.is_empty() {
-                self.fetch()?;
-            }
-            if hold(&self.fetched.front()?.event) {
-                return None;
-            }
-            let notice = self.fetched.pop_front()?;
+            let notice = self.side.next(|notice| hold(&notice.event))?;
             if let Some(event) = self.see(notice) {
                 return Some(event);
             }
         }
-    }
-
-    fn fetch(&mut self) -> Option<()> {
-        let handle = self.handle.as_mut()?;
-        let driver_ended = handle.fetch(&mut self.fetched);
-        if driver_ended && !self.failed && self.fetched.is_empty() {
-            let farewell = Farewell::with(Reason::Internal, "the network thread has given up");
-            self.fetched.push_back(Notice { event: Event::Failed(farewell), made: None });
-        }
-        Some(())
     }
 
     /// Makes the event's change. `None` if it is about a link that the game has ended itself.
@@ -520,7 +439,7 @@ impl Inner {
                 Some(event)
             }
             Event::Failed(_) => {
-                self.failed = true;
+                self.side.has_failed();
                 self.links.clear();
                 Some(event)
             }

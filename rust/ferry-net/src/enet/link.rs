@@ -5,11 +5,11 @@
 //! game fetches events, so that it is the same during a whole frame.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use ferry_enet::{Mode, PeerStats, ThrottleConfig};
 
+use crate::room::Room;
 use crate::stats::LinkStats;
 
 /// The scale of ENet's packet loss.
@@ -23,9 +23,6 @@ const THROTTLE_SCALE: u32 = 32;
 
 /// So much fits into every datagram, beside its headers.
 const SURELY_FITS: usize = 500;
-
-/// What a queued packet counts besides its bytes, so that a flood of empty ones is bounded too.
-const PACKET_OVERHEAD: usize = 64;
 
 /// Whether a packet takes room in the queue of those that must arrive. Those that are reliable only if they are large may
 /// be, from the smallest datagram on.
@@ -66,7 +63,8 @@ pub enum Ending {
 /// What both threads know of a link.
 #[derive(Debug, Default)]
 pub(crate) struct LinkShared {
-    reserved: AtomicUsize,
+    /// What of the outgoing queue is taken.
+    pub(super) room: Room,
     figures: Mutex<Figures>,
 }
 
@@ -98,32 +96,6 @@ impl LinkShared {
         put_throttle(&mut self.figures.lock().unwrap_or_else(PoisonError::into_inner).enet, throttle);
     }
 
-    /// Takes room for a reliable packet in the outgoing queue. An empty queue has room for any.
-    pub(super) fn reserve(&self, payload: usize, limit: usize) -> bool {
-        let cost = payload + PACKET_OVERHEAD;
-        let before = self.reserved.fetch_add(cost, Ordering::AcqRel);
-        let fits = before == 0 || before + cost <= limit;
-        if !fits {
-            self.reserved.fetch_sub(cost, Ordering::AcqRel);
-        }
-        fits
-    }
-
-    /// What a packet of this length has taken.
-    pub(super) fn cost_of(payload: usize) -> usize {
-        payload + PACKET_OVERHEAD
-    }
-
-    /// Gives room back.
-    pub(super) fn release(&self, cost: usize) {
-        self.reserved.fetch_sub(cost, Ordering::AcqRel);
-    }
-
-    /// How much of the queue is taken.
-    pub(super) fn reserved(&self) -> usize {
-        self.reserved.load(Ordering::Acquire)
-    }
-
     pub(super) fn publish(&self, enet: PeerStats, address: Option<SocketAddr>) {
         *self.figures.lock().unwrap_or_else(PoisonError::into_inner) = Figures { enet, address };
     }
@@ -144,7 +116,7 @@ impl LinkShared {
             packets_sent: enet.packets_sent,
             packets_received: enet.packets_received,
             packets_dropped: enet.throttled_packets + enet.outgoing_overflows + enet.incoming_overflows,
-            queued_bytes: self.reserved().max(enet.queued_bytes) as u64,
+            queued_bytes: self.room.taken().max(enet.queued_bytes) as u64,
             address,
         }
     }
@@ -154,20 +126,4 @@ fn put_throttle(stats: &mut PeerStats, throttle: ThrottleConfig) {
     stats.packet_throttle_interval_ms = u32::try_from(throttle.interval.as_millis()).unwrap_or(u32::MAX);
     stats.packet_throttle_acceleration = throttle.acceleration;
     stats.packet_throttle_deceleration = throttle.deceleration;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_empty_queue_takes_any_packet_and_a_used_one_what_fits() {
-        let link = LinkShared::default();
-        assert!(link.reserve(5000, 1000));
-        assert!(!link.reserve(1, 1000));
-        link.release(LinkShared::cost_of(5000));
-        assert!(link.reserve(400, 1000) && link.reserve(400, 1000));
-        assert!(!link.reserve(400, 1000));
-        assert_eq!(link.reserved(), 2 * LinkShared::cost_of(400));
-    }
 }

@@ -7,7 +7,7 @@ use ferry_enet::{Config, Timeouts};
 use crate::limits::Limits;
 use crate::packet::MAX_PACKET_SIZE;
 use crate::reason::Reason;
-use crate::udp::BindAddress;
+use crate::bind_address::BindAddress;
 
 /// The most peers that the protocol's numbers allow.
 pub const MAX_PEERS: usize = 4095;

@@ -82,11 +82,11 @@ pub enum Upcoming {
 /// What has happened to an endpoint.
 #[derive(Debug)]
 pub enum Event {
-    /// A link stands. `word` is the other end's, if it made the link.
+    /// A link stands.
     Connected {
         /// Which one.
         link: LinkId,
-        /// The id that a client claims.
+        /// On a server, the client's id. On a client, its own, if the server gave it.
         word: u32,
     },
     /// A packet has come.

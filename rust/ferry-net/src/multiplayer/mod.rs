@@ -34,6 +34,7 @@ use crate::link::LinkId;
 use crate::packet::{PacketMaker, TransferMode};
 use crate::peer_id::PeerId;
 use crate::reason::{Farewell, Reason};
+use crate::seldom::Seldom;
 use crate::stats::{EndpointStats, LinkStats};
 
 /// The key of a server's or client's only carrier; in a mesh, carriers go by the peer's id.
@@ -136,7 +137,7 @@ pub struct Multiplayer<C: Carrier> {
     refusing: bool,
     limits: Limits,
     overflow: Overflow,
-    overflows: send::OverflowReports,
+    overflows: Seldom,
 }
 
 impl<C: Carrier> Default for Multiplayer<C> {
@@ -161,7 +162,7 @@ impl<C: Carrier> Default for Multiplayer<C> {
             refusing: false,
             limits: Limits::default(),
             overflow: Overflow::default(),
-            overflows: send::OverflowReports::default(),
+            overflows: Seldom::default(),
         }
     }
 }
@@ -179,13 +180,13 @@ impl<C: Carrier> Multiplayer<C> {
         Ok(())
     }
 
-    /// Opens as a client with this id, whose connection to the server is being made.
+    /// Opens as a client, whose connection to the server is being made. With this id, or without one if the server gives it.
     ///
     /// # Errors
     ///
     /// If it is open already.
-    pub fn start_client(&mut self, carrier: C, link: LinkId, id: PeerId) -> Result<(), StateError> {
-        self.start(Role::Client, Status::Connecting, id.get())?;
+    pub fn start_client(&mut self, carrier: C, link: LinkId, id: Option<PeerId>) -> Result<(), StateError> {
+        self.start(Role::Client, Status::Connecting, id.map_or(0, PeerId::get))?;
         carrier.adopt();
         self.carriers.insert(ONLY, carrier);
         self.add(PeerId::SERVER.get(), ONLY, link);
@@ -354,6 +355,10 @@ impl<C: Carrier> Multiplayer<C> {
             // Not everybody who connects to it is its server.
             Some(Role::Client) if !self.ids.contains_key(&(carrier, link)) => self.reset(carrier, link),
             Some(Role::Client) => {
+                if self.unique_id == 0 {
+                    // The carrier lets no other numbers through.
+                    self.unique_id = PeerId::of_client(word).map_or(0, PeerId::get);
+                }
                 self.status = Status::Connected;
                 self.tell(Notice::PeerConnected(PeerId::SERVER.get()));
                 self.tell(Notice::ConnectionSucceeded);

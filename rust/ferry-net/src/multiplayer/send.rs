@@ -1,16 +1,11 @@
 //! Sending: who is meant, and what happens when a queue is full.
 
-use std::time::{Duration, Instant};
-
 use bytes::Bytes;
 
 use super::{Carrier, Multiplayer, Role, Status};
 use crate::link::LinkError;
 use crate::peer_id::PeerId;
 use crate::reason::{Farewell, Reason};
-
-/// Warnings about full queues, at most one in this time.
-const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 /// What becomes of a peer whose queue has no room for a reliable packet. The engine ignores errors of sending, and a game
 /// that misses a reliable packet goes wrong in ways that nobody understands.
@@ -49,13 +44,6 @@ impl std::fmt::Display for PutError {
 }
 
 impl std::error::Error for PutError {}
-
-/// When full queues were reported last.
-#[derive(Default)]
-pub(super) struct OverflowReports {
-    last: Option<Instant>,
-    withheld: u64,
-}
 
 impl<C: Carrier> Multiplayer<C> {
     /// Queues a packet for whoever is the target.
@@ -110,18 +98,8 @@ impl<C: Carrier> Multiplayer<C> {
 
     fn queue_is_full(&mut self, id: i32, bytes: usize) {
         let limit = self.limits.outbound;
-        let now = Instant::now();
-        if self.overflows.last.is_none_or(|last| now - last >= REPORT_EVERY) {
-            let withheld = std::mem::take(&mut self.overflows.withheld);
-            let more = if withheld > 0 {
-                format!(" ({withheld} more since the last warning)")
-            } else {
-                String::new()
-            };
+        if let Some(more) = self.overflows.turn() {
             tracing::warn!("the queue of peer {id} is full: {bytes} bytes wait, the limit is {limit}{more}");
-            self.overflows.last = Some(now);
-        } else {
-            self.overflows.withheld += 1;
         }
         if self.overflow == Overflow::Disconnect
             && let Some((carrier, link)) = self.way_to(id)

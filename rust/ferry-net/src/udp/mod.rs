@@ -26,6 +26,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use ferry_enet::MAXIMUM_DATAGRAM;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::bind_address::BindAddress;
+
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 use one_by_one::receive;
 #[cfg(not(target_os = "linux"))]
@@ -50,16 +52,6 @@ const SMALLEST_SOCKET_BUFFER: usize = 256 << 10;
 
 /// Failures without a datagram in between after which the socket is given up, in place of asking for ever.
 const FAULTS_IN_A_ROW: u32 = 1024;
-
-/// Which of the machine's addresses a port listens on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum BindAddress {
-    /// All of them: IPv6 and IPv4, or IPv4 alone where there is no IPv6.
-    #[default]
-    Any,
-    /// This one.
-    Ip(IpAddr),
-}
 
 /// A bound port that nobody reads yet.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use ferry_net::enet::{self, Connection, HostSettings, Target};
 use ferry_net::limits::Limits;
 use ferry_net::multiplayer::{Multiplayer, Notice, Status};
 use ferry_net::packet::TransferMode;
-use ferry_net::udp::BindAddress;
+use ferry_net::bind_address::BindAddress;
 
 pub(crate) type Peer = Multiplayer<Connection>;
 
@@ -62,7 +62,7 @@ pub(crate) fn client(port: u16, limits: Limits) -> Peer {
         enet::open_client(settings, Target::new("127.0.0.1", port), 0, limits).unwrap();
     let mut peer = Peer::default();
     peer.set_limits(limits);
-    peer.start_client(connection, link, id).unwrap();
+    peer.start_client(connection, link, Some(id)).unwrap();
     peer
 }
 

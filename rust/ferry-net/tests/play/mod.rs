@@ -1,40 +1,38 @@
 //! Servers and clients on loopback, for the tests that play matches without an engine.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use ferry_net::enet::{self, Connection, HostSettings, Target};
-use ferry_net::limits::Limits;
-use ferry_net::multiplayer::{Multiplayer, Notice};
+use ferry_net::multiplayer::{Carrier, Multiplayer, Notice};
 
-pub(crate) type Peer = Multiplayer<Connection>;
+#[allow(dead_code, reason = "each test binary plays on one transport")]
+pub(crate) mod over_enet;
+#[allow(dead_code, reason = "each test binary plays on one transport")]
+pub(crate) mod over_websocket;
 
 /// Whatever is waited for comes within this time, or never.
 pub(crate) const BOUND: Duration = Duration::from_secs(10);
 
-pub(crate) fn server(max_peers: usize, limits: Limits) -> Peer {
-    let mut peer = Peer::default();
-    let settings = HostSettings { max_peers, ..HostSettings::default() };
-    peer.start_server(enet::open_server(settings, limits).unwrap()).unwrap();
-    peer
-}
-
-pub(crate) fn port(server: &Peer) -> u16 {
-    server.carrier().unwrap().local_port()
-}
-
-pub(crate) fn client_to(target: Target, limits: Limits) -> Peer {
-    let settings = HostSettings { max_peers: 1, ..HostSettings::default() };
-    let (connection, link, id) = enet::open_client(settings, target, 0, limits).unwrap();
-    let mut peer = Peer::default();
-    peer.start_client(connection, link, id).unwrap();
-    peer
-}
-
-pub(crate) fn client(port: u16) -> Peer {
-    client_to(Target::new("127.0.0.1", port), Limits::default())
-}
-
-pub(crate) fn poll(peer: &mut Peer) -> Vec<Notice> {
+pub(crate) fn poll<C: Carrier>(peer: &mut Multiplayer<C>) -> Vec<Notice> {
     peer.begin_poll();
     std::iter::from_fn(|| peer.next_notice()).collect()
+}
+
+/// Polls all until the condition holds; returns what each was told.
+#[allow(dead_code, reason = "not every test binary has matches of several")]
+pub(crate) fn until<C: Carrier>(
+    peers: &mut [&mut Multiplayer<C>],
+    mut condition: impl FnMut(&mut [&mut Multiplayer<C>], &[Vec<Notice>]) -> bool,
+) -> Vec<Vec<Notice>> {
+    let started = Instant::now();
+    let mut told = vec![Vec::new(); peers.len()];
+    loop {
+        for (peer, told) in peers.iter_mut().zip(&mut told) {
+            told.extend(poll(peer));
+        }
+        if condition(peers, &told) {
+            return told;
+        }
+        assert!(started.elapsed() < BOUND, "not within the bound; told: {told:?}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }

@@ -8,12 +8,13 @@ use ferry_enet::{Host, Mode, PeerId, SendError, UnknownPeer};
 use super::Driver;
 use super::attempts::{Attempt, Wishes};
 use crate::enet::command::{Command, Target};
-use crate::enet::link::{Ending, LinkShared, takes_room};
+use crate::enet::link::{Ending, takes_room};
 use crate::enet::settings::timeouts;
 use crate::limits::Limits;
 use crate::link::LinkId;
 use crate::lookup::{self, Found};
 use crate::reason::{Farewell, Reason};
+use crate::room::Room;
 
 /// Who asked for a name.
 pub(super) enum Sought {
@@ -100,13 +101,13 @@ impl Driver {
 
     fn send_packet(&mut self, id: LinkId, channel: u8, mode: Mode, payload: Bytes) {
         let Some(link) = self.links.get_mut(id) else { return };
-        let (peer, cost) = (link.peer, LinkShared::cost_of(payload.len()));
+        let (peer, cost) = (link.peer, Room::cost_of(payload.len()));
         let len = payload.len();
         let outcome = self.host.send(peer, channel, mode, payload);
         if takes_room(mode, len) {
             match outcome {
                 Ok(()) => self.links.await_room(peer, cost),
-                Err(_) => link.shared.release(cost),
+                Err(_) => link.shared.room.release(cost),
             }
         }
         if outcome == Err(SendError::TooLarge) {

@@ -110,7 +110,7 @@ impl Links {
             let Some(Some(link)) = self.by_slot.get_mut(usize::from(*slot)) else { return false };
             let still = host.reliable_backlog(link.peer).min(link.taken);
             if still < link.taken {
-                link.shared.release(link.taken - still);
+                link.shared.room.release(link.taken - still);
                 link.taken = still;
             }
             still > 0

@@ -115,8 +115,7 @@ pub(super) async fn run(parts: Parts, stopping: Stopping) {
 
 fn fail(port: &Port<Command, Notice>, error: &std::io::Error) {
     tracing::error!("the network failed: {error}");
-    let event = Event::Failed(Farewell::with(Reason::Network, error.to_string()));
-    port.deliver(&mut vec![Notice { event, made: None }]);
+    port.deliver(&mut vec![Farewell::with(Reason::Network, error.to_string()).into()]);
 }
 
 struct Driver {

@@ -1,0 +1,705 @@
+//! A link that stands: messages both ways, signs of life, and the end.
+//!
+//! [`Conversation::turn`] does everything once, in this order: orders of the game, writing, reading, time. What the game sent
+//! in a frame has come together in the orders, and leaves in one write. Writing stops where the socket does, and what
+//! waits stays in the game's queue, whose limit the game feels. Reading stops where the game's inbox is full, so that the
+//! other end's queue fills instead; meanwhile this end goes on pinging, so as to count as alive.
+//!
+//! A stranger's messages are bounded in length by tungstenite, which tells neither pings apart nor how much of a message it
+//! holds; so both are counted here.
+
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::{Sink, Stream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
+
+use super::Shared;
+use super::assembly::{FREE, Verdict};
+use crate::limits::Limits;
+use crate::link::LinkId;
+use crate::peer_id::PeerId;
+use crate::reason::{Farewell, Reason};
+use crate::stats::LinkStats;
+use crate::websocket::close::{self, Goodbye};
+use crate::websocket::command::{Event, Made, Notice};
+use crate::websocket::keep_alive::KeepAlive;
+use crate::websocket::link::{Kind, LinkShared, Order, Outgoing, Particulars};
+use crate::websocket::wire::{Traffic, Wire};
+
+/// A longer message leaves in pieces of this length, so that pings pass in between and no buffer grows with it.
+const PIECE: usize = 32 * 1024;
+
+/// What comes together before it is written without waiting for the turn's end.
+const WRITE_BUFFER: usize = 32 * 1024;
+
+/// What the WebSocket reads at once; small, since the wire reads ahead.
+const READ_BUFFER: usize = 4 * 1024;
+
+/// Messages read in a turn, about.
+const MESSAGES_IN_A_TURN: usize = 512;
+
+/// Messages that may get lost and wait for a slow reader, in bytes. A second of ten megabits.
+const MOST_DROPPABLE: usize = 1280 * 1024;
+
+/// What such a message counts besides its bytes.
+const DROPPABLE_OVERHEAD: usize = 64;
+
+/// Pings and pongs that a link may send us at once, and how many a second. Each costs a write.
+const CONTROL_BURST: u32 = 500;
+const CONTROL_EVERY: Duration = Duration::from_millis(5);
+
+/// How long a goodbye may take: to get what was queued away and to hear the other end's.
+const GOODBYE_BOUND: Duration = Duration::from_secs(5);
+
+/// How long what still comes is thrown away after the last word, so that the system does not take that back.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How often to look whether there is room for a large message, besides when somebody makes some.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Figures are shown at most this late.
+const PUBLISH_EVERY: Duration = Duration::from_millis(20);
+
+/// What tungstenite is set up with.
+pub(super) fn config(max_message: usize) -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
+        .max_message_size(Some(max_message))
+        .max_frame_size(Some(max_message))
+}
+
+/// How a link has ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) farewell: Farewell,
+    /// The other end's goodbye, if it said one.
+    pub(super) goodbye: Option<Goodbye>,
+    /// Nobody wants to hear of it.
+    pub(super) silent: bool,
+}
+
+impl From<Farewell> for Ended {
+    fn from(farewell: Farewell) -> Self {
+        Self { farewell, goodbye: None, silent: false }
+    }
+}
+
+/// Who is at the other end, and who says what first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Introduction {
+    /// Every message is the game's.
+    None,
+    /// This server's first message gives the client this id.
+    Given(PeerId),
+    /// The server's first message gives this client its id, until then.
+    Awaited(Instant),
+}
+
+pub(super) struct Conversation {
+    stream: WebSocketStream<Wire>,
+    shared: Arc<Shared>,
+    link: LinkId,
+    own: Arc<LinkShared>,
+    particulars: Particulars,
+    introduction: Introduction,
+    limits: Limits,
+    orders: Vec<Order>,
+    queue: VecDeque<Outgoing>,
+    droppable_bytes: usize,
+    /// How much of the message in front has been handed on.
+    sent_of_first: usize,
+    closing: Option<Closing>,
+    alive: KeepAlive,
+    heartbeat: Option<Duration>,
+    timer: Pin<Box<tokio::time::Sleep>>,
+    nuisance: Allowance,
+    /// What the wire had read when the last message was whole.
+    read_at_message: u64,
+    /// Part of a large message is held.
+    assembling: bool,
+    figures: LinkStats,
+    /// What of the traffic the endpoint's figures know.
+    counted: Traffic,
+    published: Instant,
+}
+
+/// This end says goodbye.
+struct Closing {
+    /// Until it has left.
+    goodbye: Option<Goodbye>,
+    until: Instant,
+}
+
+impl Conversation {
+    pub(super) fn new(
+        stream: WebSocketStream<Wire>,
+        shared: Arc<Shared>,
+        link: LinkId,
+        own: Arc<LinkShared>,
+        particulars: Particulars,
+        introduction: Introduction,
+    ) -> Self {
+        let now = Instant::now();
+        let limits = shared.limits();
+        let heartbeat = shared.settings.heartbeat;
+        let alive = KeepAlive::new(now, limits.peer_timeout, heartbeat);
+        Self {
+            timer: Box::pin(tokio::time::sleep_until(alive.next_due().into())),
+            stream,
+            particulars,
+            introduction,
+            limits,
+            orders: Vec::new(),
+            queue: VecDeque::new(),
+            droppable_bytes: 0,
+            sent_of_first: 0,
+            closing: None,
+            alive,
+            heartbeat,
+            nuisance: Allowance::new(now),
+            read_at_message: 0,
+            assembling: false,
+            figures: LinkStats::default(),
+            counted: Traffic::default(),
+            published: now,
+            shared,
+            link,
+            own,
+        }
+    }
+
+    /// Runs until the end, and tells the game.
+    pub(super) async fn run(mut self) {
+        self.publish(Instant::now());
+        if let Some(ended) = self.begin() {
+            return self.end(ended).await;
+        }
+        let ended = poll_fn(|context| self.turn(context)).await;
+        self.end(ended).await;
+    }
+
+    /// Says what comes first, and tells the game that the link stands, unless the other end speaks first.
+    fn begin(&mut self) -> Option<Ended> {
+        let id = match self.introduction {
+            Introduction::Awaited(_) => return None,
+            Introduction::None => None,
+            Introduction::Given(id) => {
+                let message = Message::Binary(Bytes::copy_from_slice(&id.get().to_le_bytes()));
+                if let Err(error) = Pin::new(&mut self.stream).start_send(message) {
+                    return Some(broken(&error));
+                }
+                Some(id)
+            }
+        };
+        let notice = self.connected(id);
+        self.shared.port.deliver(&mut vec![notice]);
+        None
+    }
+
+    fn connected(&self, id: Option<PeerId>) -> Notice {
+        let incoming = !matches!(self.introduction, Introduction::Awaited(_)) && self.shared.takes_guests();
+        let (shared, particulars) = (self.own.clone(), self.particulars.clone());
+        let made = Some(Made { shared, particulars, incoming });
+        Notice { event: Event::Connected { link: self.link, id }, made }
+    }
+
+    async fn end(mut self, ended: Ended) {
+        self.publish(Instant::now());
+        self.own.paused.store(false, Ordering::Release);
+        self.shared.gone(self.link, self.introduction);
+        if !ended.silent {
+            let Ended { farewell, goodbye, .. } = ended;
+            let (code, text) = goodbye.map_or((None, String::new()), |said| (Some(said.code), said.text));
+            let event = Event::Closed { link: self.link, code, text, farewell, stats: None };
+            self.shared.port.deliver(&mut vec![event.into()]);
+            // What waited for a slow reader is not kept for him.
+            self.queue = VecDeque::new();
+            self.stop_assembling();
+            linger(&mut self.stream).await;
+        }
+    }
+
+    /// Does everything once.
+    fn turn(&mut self, context: &mut Context<'_>) -> Poll<Ended> {
+        self.own.register(context);
+        self.stream.get_mut().begin_turn();
+        if let Some(ended) = self.obey() {
+            return Poll::Ready(ended);
+        }
+        if let Err(error) = self.write(context) {
+            // The other end may have said why.
+            return Poll::Ready(self.read_last_words(context).unwrap_or_else(|| broken(&error)));
+        }
+        if let Poll::Ready(ended) = self.read(context) {
+            return Poll::Ready(ended);
+        }
+        let now = Instant::now();
+        if let Some(ended) = self.pass_time(context, now) {
+            return Poll::Ready(ended);
+        }
+        if now - self.published >= PUBLISH_EVERY {
+            self.publish(now);
+        }
+        Poll::Pending
+    }
+
+    fn obey(&mut self) -> Option<Ended> {
+        let mut orders = std::mem::take(&mut self.orders);
+        self.own.take_orders(&mut orders);
+        let mut ended = None;
+        for order in orders.drain(..) {
+            match order {
+                Order::Send(outgoing) if self.closing.is_none() => self.enqueue(outgoing),
+                Order::Send(outgoing) => self.own.release(&outgoing),
+                Order::Close(goodbye) => self.begin_goodbye(goodbye),
+                Order::Abandon(farewell) => {
+                    self.say_at_once(&Goodbye::of(farewell.reason));
+                    ended = Some(farewell.into());
+                }
+                Order::Drop => {
+                    ended = Some(Ended { silent: true, ..Farewell::new(Reason::LocalClose).into() });
+                }
+                Order::NoDelay(enabled) => self.stream.get_ref().set_no_delay(enabled),
+                Order::Heartbeat(interval) => {
+                    self.heartbeat = interval;
+                    self.alive.set(self.limits.peer_timeout, interval);
+                }
+            }
+        }
+        self.orders = orders;
+        ended
+    }
+
+    fn enqueue(&mut self, outgoing: Outgoing) {
+        if outgoing.droppable {
+            self.droppable_bytes += outgoing.payload.len() + DROPPABLE_OVERHEAD;
+            if self.droppable_bytes > MOST_DROPPABLE {
+                self.drop_oldest();
+            }
+        }
+        self.queue.push_back(outgoing);
+    }
+
+    /// Down to half, so that this, which looks at the whole queue, is seldom.
+    fn drop_oldest(&mut self) {
+        let mut excess = self.droppable_bytes - MOST_DROPPABLE / 2;
+        let (mut first, mut dropped) = (self.sent_of_first > 0, 0);
+        self.queue.retain(|outgoing| {
+            // Of the first, a piece may be on its way.
+            let keep = std::mem::take(&mut first) || !outgoing.droppable || excess == 0;
+            if !keep {
+                excess = excess.saturating_sub(outgoing.payload.len() + DROPPABLE_OVERHEAD);
+                dropped += outgoing.payload.len() + DROPPABLE_OVERHEAD;
+                self.figures.packets_dropped += 1;
+            }
+            keep
+        });
+        self.droppable_bytes -= dropped;
+    }
+
+    fn begin_goodbye(&mut self, goodbye: Goodbye) {
+        if self.closing.is_none() {
+            self.closing = Some(Closing { goodbye: Some(goodbye), until: Instant::now() + GOODBYE_BOUND });
+        }
+    }
+
+    /// Hands on what the socket takes.
+    fn write(&mut self, context: &mut Context<'_>) -> Result<(), WsError> {
+        if self.closing.is_none()
+            && let Some(bytes) = self.alive.ping(Instant::now())
+        {
+            Pin::new(&mut self.stream).start_send(Message::Ping(Bytes::copy_from_slice(&bytes)))?;
+        }
+        while !self.queue.is_empty() {
+            let Poll::Ready(ready) = Pin::new(&mut self.stream).poll_ready(context) else { return Ok(()) };
+            ready?;
+            self.send_piece()?;
+        }
+        if let Some(closing) = &mut self.closing
+            && let Some(goodbye) = closing.goodbye.take()
+        {
+            let frame = CloseFrame { code: goodbye.code.into(), reason: goodbye.text.into() };
+            Pin::new(&mut self.stream).start_send(Message::Close(Some(frame)))?;
+        }
+        match Pin::new(&mut self.stream).poll_flush(context) {
+            Poll::Ready(flushed) => flushed,
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Hands on the message in front, or a piece of it.
+    fn send_piece(&mut self) -> Result<(), WsError> {
+        let Some(first) = self.queue.front() else { return Ok(()) };
+        let whole = first.payload.len();
+        let begins = self.sent_of_first == 0;
+        let end = (self.sent_of_first + PIECE).min(whole);
+        let piece = first.payload.slice(self.sent_of_first..end);
+        let ends = end == whole;
+        let message = match first.kind {
+            // Whoever made it saw to it that it is UTF-8.
+            Kind::Text if begins && ends => Message::Frame(Frame::message(piece, OpCode::Data(Data::Text), true)),
+            Kind::Binary if begins && ends => Message::Binary(piece),
+            kind => {
+                let code = match (begins, kind) {
+                    (false, _) => Data::Continue,
+                    (true, Kind::Text) => Data::Text,
+                    (true, Kind::Binary) => Data::Binary,
+                };
+                Message::Frame(Frame::message(piece, OpCode::Data(code), ends))
+            }
+        };
+        self.sent_of_first = end;
+        if ends {
+            self.sent_of_first = 0;
+            self.figures.packets_sent = self.figures.packets_sent.wrapping_add(1);
+            if let Some(sent) = self.queue.pop_front() {
+                if sent.droppable {
+                    self.droppable_bytes =
+                        self.droppable_bytes.saturating_sub(sent.payload.len() + DROPPABLE_OVERHEAD);
+                }
+                self.own.release(&sent);
+            }
+        }
+        Pin::new(&mut self.stream).start_send(message)
+    }
+
+    /// Reads what there is, as far as the game takes it.
+    fn read(&mut self, context: &mut Context<'_>) -> Poll<Ended> {
+        let mut notices = Vec::new();
+        let outcome = self.read_into(context, &mut notices);
+        self.shared.port.deliver(&mut notices);
+        outcome
+    }
+
+    fn read_into(&mut self, context: &mut Context<'_>, notices: &mut Vec<Notice>) -> Poll<Ended> {
+        for _ in 0..MESSAGES_IN_A_TURN {
+            if !self.may_read(notices.len()) {
+                return Poll::Pending;
+            }
+            let Some(message) = ready!(Pin::new(&mut self.stream).poll_next(context)) else {
+                return Poll::Ready(Farewell::new(Reason::RemoteClose).into());
+            };
+            let now = Instant::now();
+            self.alive.heard(now);
+            match message {
+                Ok(message) => {
+                    self.note_whole_message();
+                    if let Some(ended) = self.digest(message, now, notices) {
+                        return Poll::Ready(ended);
+                    }
+                }
+                Err(error) => return Poll::Ready(self.fail(&error)),
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Whether there is room for more: in the game's inbox, for this link in it, and for a large message in part.
+    fn may_read(&mut self, at_hand: usize) -> bool {
+        let own = self.own.clone();
+        // Said first: whoever makes room wakes those who say so.
+        own.paused.store(true, Ordering::Release);
+        let unread = own.unread.load(Ordering::Acquire);
+        if self.closing.is_none() {
+            // Strangers wait in front of the inbox, too; at the end of things nobody needs room.
+            if unread >= self.shared.settings.max_queued_packets.max(1) || (at_hand == 0 && !self.shared.port.has_room()) {
+                self.alive.heard(Instant::now());
+                return false;
+            }
+            let held = (self.stream.get_ref().total_read() - self.read_at_message) as usize;
+            if held > FREE && !self.may_assemble(held) {
+                self.alive.heard(Instant::now());
+                return false;
+            }
+        }
+        own.paused.store(false, Ordering::Release);
+        true
+    }
+
+    /// Whether there is room for more of a large message.
+    fn may_assemble(&mut self, held: usize) -> bool {
+        self.assembling = true;
+        match self.shared.assembly().holds(self.link, held, Instant::now()) {
+            Verdict::GoOn => return true,
+            Verdict::Wait => {}
+            Verdict::WaitFor(slow) => {
+                let detail = "a large message did not come to its end while others waited for its room";
+                self.shared.abandon(slow, Farewell::with(Reason::PacketTooLarge, detail));
+            }
+        }
+        false
+    }
+
+    fn note_whole_message(&mut self) {
+        self.read_at_message = self.stream.get_ref().total_read();
+        self.stop_assembling();
+    }
+
+    fn stop_assembling(&mut self) {
+        if std::mem::take(&mut self.assembling) {
+            self.shared.assembly().done(self.link);
+            self.shared.wake_paused();
+        }
+    }
+
+    fn digest(&mut self, message: Message, now: Instant, notices: &mut Vec<Notice>) -> Option<Ended> {
+        match message {
+            Message::Text(text) => self.take_in(Kind::Text, text.into(), notices),
+            Message::Binary(payload) => self.take_in(Kind::Binary, payload, notices),
+            Message::Ping(_) => self.bear(now),
+            Message::Pong(bytes) => {
+                self.alive.pong(&bytes, now);
+                self.bear(now)
+            }
+            Message::Close(frame) => Some(self.hear_goodbye(frame)),
+            Message::Frame(_) => None,
+        }
+    }
+
+    fn take_in(&mut self, kind: Kind, payload: Bytes, notices: &mut Vec<Notice>) -> Option<Ended> {
+        if matches!(self.introduction, Introduction::Awaited(_)) {
+            return self.introduced(kind, &payload, notices);
+        }
+        self.figures.packets_received += 1;
+        if self.closing.is_some() {
+            // The game does not hear this end any more.
+            return None;
+        }
+        self.own.unread.fetch_add(1, Ordering::AcqRel);
+        notices.push(Event::Message { link: self.link, kind, payload }.into());
+        None
+    }
+
+    /// The server's first message is our id.
+    fn introduced(&mut self, kind: Kind, payload: &[u8], notices: &mut Vec<Notice>) -> Option<Ended> {
+        let claimed = <[u8; 4]>::try_from(payload).ok().filter(|_| kind == Kind::Binary);
+        let Some(id) = claimed.map(u32::from_le_bytes).and_then(PeerId::of_client) else {
+            let detail = "the server's first message is no player's id: it is no game's server";
+            self.say_at_once(&Goodbye::of(Reason::BadId));
+            return Some(Farewell::with(Reason::BadId, detail).into());
+        };
+        notices.push(self.connected(Some(id)));
+        self.introduction = Introduction::None;
+        None
+    }
+
+    /// Pings and pongs are borne, so many.
+    fn bear(&mut self, now: Instant) -> Option<Ended> {
+        if self.nuisance.take(now) {
+            return None;
+        }
+        self.say_at_once(&Goodbye::of(Reason::Protocol));
+        Some(Farewell::with(Reason::Protocol, "a flood of pings").into())
+    }
+
+    fn hear_goodbye(&mut self, frame: Option<CloseFrame>) -> Ended {
+        let said = frame.map(|frame| Goodbye::new(frame.code.into(), &frame.reason));
+        let farewell = match (&self.closing, &said) {
+            // The answer to ours.
+            (Some(_), _) => Reason::LocalClose.into(),
+            (None, Some(said)) => said.heard(),
+            (None, None) => Reason::RemoteClose.into(),
+        };
+        Ended { farewell, goodbye: said, silent: false }
+    }
+
+    /// What was read makes no sense, or cannot be read any more. Tells the other end what is wrong, if it can be told.
+    fn fail(&mut self, error: &WsError) -> Ended {
+        let (farewell, code) = match error {
+            WsError::Capacity(CapacityError::MessageTooLong { size, max_size }) => {
+                let detail = format!("a message of {size} bytes came, the limit is {max_size} (inbound_buffer_size)");
+                (Farewell::with(Reason::PacketTooLarge, detail), close::TOO_BIG)
+            }
+            WsError::Utf8(_) => {
+                (Farewell::with(Reason::Protocol, "a text that is not UTF-8"), close::INVALID_DATA)
+            }
+            WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) | WsError::Io(_) => {
+                return if self.closing.is_some() {
+                    Farewell::new(Reason::LocalClose).into()
+                } else {
+                    broken(error)
+                };
+            }
+            error => (Farewell::with(Reason::Protocol, error.to_string()), close::PROTOCOL),
+        };
+        self.say_at_once(&Goodbye::new(code, farewell.reason.phrase()));
+        farewell.into()
+    }
+
+    /// A last word, which leaves while the link lingers.
+    fn say_at_once(&mut self, goodbye: &Goodbye) {
+        let frame = CloseFrame { code: goodbye.code.into(), reason: Utf8Bytes::from(goodbye.text.as_str()) };
+        // If the stream does not take it, there is nobody to tell.
+        let _ = Pin::new(&mut self.stream).start_send(Message::Close(Some(frame)));
+    }
+
+    /// The socket takes nothing more; but there may be a goodbye in it.
+    fn read_last_words(&mut self, context: &mut Context<'_>) -> Option<Ended> {
+        match self.read(context) {
+            Poll::Ready(ended) => Some(ended),
+            Poll::Pending => None,
+        }
+    }
+
+    /// Time-outs, after reading: what came while the process was stopped counts.
+    fn pass_time(&mut self, context: &mut Context<'_>, now: Instant) -> Option<Ended> {
+        let limits = self.shared.limits();
+        if limits.peer_timeout != self.limits.peer_timeout {
+            self.alive.set(limits.peer_timeout, self.heartbeat);
+        }
+        self.limits = limits;
+        let due = match &self.closing {
+            Some(closing) if now >= closing.until => {
+                return Some(Farewell::new(Reason::LocalClose).into());
+            }
+            Some(closing) => closing.until,
+            None if self.introduction_is_overdue(now) => {
+                let detail = "the server gave no player id in time: it may be no game's server";
+                return Some(Farewell::with(Reason::ConnectTimeout, detail).into());
+            }
+            None if self.alive.is_dead(now) => {
+                let detail = format!("no sign of life for {:.1} s", self.alive.silence(now).as_secs_f64());
+                let farewell = Farewell::with(Reason::Timeout, detail);
+                self.say_at_once(&Goodbye::of(Reason::Timeout));
+                return Some(farewell.into());
+            }
+            None => self.alive.next_due(),
+        };
+        let due = match self.introduction {
+            Introduction::Awaited(until) => due.min(until),
+            // Somebody else may hold up the room for large messages.
+            _ if self.assembling => due.min(now + LOOK_AGAIN),
+            _ => due,
+        };
+        if self.timer.deadline().into_std() != due {
+            self.timer.as_mut().reset(due.into());
+        }
+        if self.timer.as_mut().poll(context).is_ready() {
+            context.waker().wake_by_ref();
+        }
+        None
+    }
+
+    fn introduction_is_overdue(&self, now: Instant) -> bool {
+        matches!(self.introduction, Introduction::Awaited(until) if now >= until)
+    }
+
+    fn publish(&mut self, now: Instant) {
+        self.published = now;
+        let traffic = self.stream.get_ref().traffic();
+        self.shared.totals().add(self.counted, traffic);
+        self.counted = traffic;
+        (self.figures.rtt, self.figures.jitter) = self.alive.round_trip();
+        (self.figures.bytes_sent, self.figures.bytes_received) = (traffic.bytes_out, traffic.bytes_in);
+        self.figures.address = self.particulars.address;
+        self.own.publish(&self.figures);
+    }
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        self.stop_assembling();
+    }
+}
+
+/// The line has broken, or the other end hung up without a goodbye.
+fn broken(error: &WsError) -> Ended {
+    let WsError::Io(error) = error else {
+        return Farewell::with(Reason::RemoteClose, "the other side hung up without a goodbye").into();
+    };
+    let reason = match error.kind() {
+        io::ErrorKind::TimedOut => Reason::Timeout,
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::UnexpectedEof => Reason::RemoteClose,
+        _ => Reason::Network,
+    };
+    Farewell::with(reason, error.to_string()).into()
+}
+
+/// Tells somebody who has just come in that he cannot stay.
+pub(super) async fn turn_away(mut stream: WebSocketStream<Wire>, reason: Reason) {
+    let Goodbye { code, text } = Goodbye::of(reason);
+    let frame = CloseFrame { code: code.into(), reason: text.into() };
+    let _ = Pin::new(&mut stream).start_send(Message::Close(Some(frame)));
+    linger(&mut stream).await;
+}
+
+/// Gets the last words away, and throws away what still comes: a socket that is dropped with unread bytes in it takes
+/// back what the other end has not read yet.
+async fn linger(stream: &mut WebSocketStream<Wire>) {
+    let last_words = async {
+        let _ = poll_fn(|context| Pin::new(&mut *stream).poll_flush(context)).await;
+        let wire = stream.get_mut();
+        let _ = wire.shutdown().await;
+        let mut rest = [0; 1024];
+        loop {
+            wire.begin_turn();
+            match wire.read(&mut rest).await {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            }
+        }
+    };
+    let _ = tokio::time::timeout(LINGER, last_words).await;
+}
+
+/// How many pings and pongs a link may still send: some at once, then so many a second.
+#[derive(Debug)]
+struct Allowance {
+    left: u32,
+    since: Instant,
+}
+
+impl Allowance {
+    fn new(now: Instant) -> Self {
+        Self { left: CONTROL_BURST, since: now }
+    }
+
+    /// Takes one; false if there is none left.
+    fn take(&mut self, now: Instant) -> bool {
+        let grown = (now - self.since).as_micros() / CONTROL_EVERY.as_micros();
+        let grown = u32::try_from(grown).unwrap_or(u32::MAX);
+        if grown > 0 {
+            self.left = self.left.saturating_add(grown).min(CONTROL_BURST);
+            self.since = now;
+        }
+        let some = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        some
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pings_are_borne_in_a_burst_and_at_a_rate() {
+        let start = Instant::now();
+        let mut allowance = Allowance::new(start);
+        assert!((0..CONTROL_BURST).all(|_| allowance.take(start)));
+        assert!(!allowance.take(start));
+        assert!(allowance.take(start + CONTROL_EVERY) && !allowance.take(start + CONTROL_EVERY));
+        let later = start + Duration::from_secs(60);
+        assert!((0..CONTROL_BURST).all(|_| allowance.take(later)));
+        assert!(!allowance.take(later));
+    }
+}

@@ -1,0 +1,411 @@
+//! What runs a WebSocket endpoint on the network thread: one task for the endpoint, and one for each connection.
+//!
+//! The endpoint's task takes the game's commands when they are due and hands each link its own, takes whoever knocks at a
+//! server's door, and wakes those who wait for room. A connection's task gets through its handshake (`server`, `client`)
+//! and then holds its [`conversation`]. All run on the one thread, so they are short and take turns.
+//!
+//! When the game closes, the door goes first, and with it the port. Then everybody is told goodbye and has some seconds to
+//! take what was queued for him, or [`GOODBYE`] if the library is about to go.
+
+mod assembly;
+pub(super) mod client;
+mod conversation;
+mod server;
+pub(super) mod upgrade;
+mod waiting;
+
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use tokio::task::{AbortHandle, JoinSet};
+use tokio_tungstenite::tungstenite::http::header::HeaderMap;
+
+use super::close::Goodbye;
+use super::command::{Command, Event, Notice};
+use super::link::{LinkShared, Order};
+use super::pump::PumpEnd;
+use super::settings::Settings;
+use super::wire::Traffic;
+use crate::endpoint::{Commands, Port};
+use crate::limits::{GOODBYE, Limits};
+use crate::link::LinkId;
+use crate::peer_id::PeerId;
+use crate::reason::{Farewell, Reason};
+use crate::runtime::Stopping;
+use crate::seldom::Seldom;
+use crate::stats::EndpointStats;
+use crate::tls;
+
+use assembly::Assembly;
+use client::Target;
+use conversation::Introduction;
+use server::Door;
+use waiting::Waiting;
+
+/// How long a closed endpoint goes on delivering what was queued, on a thread that has nothing against it. Each link has its
+/// own bound, which is shorter.
+const DELIVERY: Duration = Duration::from_secs(7);
+
+/// What the game and the network thread both look at.
+#[derive(Debug)]
+pub(super) struct Common {
+    refusing: AtomicBool,
+    tls: Mutex<Option<tls::Server>>,
+    pub(super) totals: Totals,
+    /// What everybody is told when the endpoint is closed.
+    pub(super) goodbye: Mutex<Goodbye>,
+}
+
+impl Common {
+    pub(super) fn new(tls: Option<tls::Server>, goodbye: Goodbye) -> Self {
+        Self {
+            refusing: AtomicBool::new(false),
+            tls: Mutex::new(tls),
+            totals: Totals::default(),
+            goodbye: Mutex::new(goodbye),
+        }
+    }
+
+    pub(super) fn set_refusing(&self, refusing: bool) {
+        self.refusing.store(refusing, Ordering::Release);
+    }
+
+    fn is_refusing(&self) -> bool {
+        self.refusing.load(Ordering::Acquire)
+    }
+
+    /// For connections to come.
+    pub(super) fn set_tls(&self, identity: tls::Server) {
+        *lock(&self.tls) = Some(identity);
+    }
+
+    pub(super) fn tls(&self) -> Option<tls::Server> {
+        lock(&self.tls).clone()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Figures of the endpoint, for the game to read at any time.
+#[derive(Debug, Default)]
+pub(super) struct Totals {
+    bytes_sent: AtomicU64,
+    bytes_received: AtomicU64,
+    writes: AtomicU64,
+    reads: AtomicU64,
+    rejected: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl Totals {
+    /// A link's traffic has grown.
+    fn add(&self, before: Traffic, now: Traffic) {
+        self.bytes_sent.fetch_add(now.bytes_out - before.bytes_out, Ordering::Relaxed);
+        self.bytes_received.fetch_add(now.bytes_in - before.bytes_in, Ordering::Relaxed);
+        self.writes.fetch_add(now.writes - before.writes, Ordering::Relaxed);
+        self.reads.fetch_add(now.reads - before.reads, Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self, packets_dropped: u64) -> EndpointStats {
+        EndpointStats {
+            bytes_sent: self.bytes_sent.load(Ordering::Relaxed),
+            bytes_received: self.bytes_received.load(Ordering::Relaxed),
+            datagrams_sent: self.writes.load(Ordering::Relaxed),
+            datagrams_received: self.reads.load(Ordering::Relaxed),
+            datagrams_rejected: self.rejected.load(Ordering::Relaxed),
+            connections_refused: self.refused.load(Ordering::Relaxed),
+            packets_dropped,
+        }
+    }
+}
+
+/// Who is at the other end, and how to get there.
+#[derive(Debug)]
+pub(super) enum Ends {
+    /// Whoever knocks.
+    Guests(std::net::TcpListener),
+    /// A server.
+    Server { target: Box<Target>, link: LinkId, own: Arc<LinkShared> },
+    /// A client that the game has taken, and whose bytes it carries.
+    Pumped { end: PumpEnd, link: LinkId, own: Arc<LinkShared>, address: Option<SocketAddr>, encrypted: bool },
+}
+
+/// All that a driver is made of, put together on the game's thread.
+pub(super) struct Parts {
+    pub(super) ends: Ends,
+    pub(super) port: Port<Command, Notice>,
+    pub(super) common: Arc<Common>,
+    pub(super) settings: Settings,
+    pub(super) headers: HeaderMap,
+    pub(super) limits: Limits,
+    /// Whether the server's first message gives a client its id.
+    pub(super) is_game: bool,
+}
+
+/// What all tasks of an endpoint share.
+struct Shared {
+    port: Port<Command, Notice>,
+    common: Arc<Common>,
+    settings: Settings,
+    headers: HeaderMap,
+    is_game: bool,
+    takes_guests: bool,
+    limits: Mutex<Limits>,
+    /// The links that stand or are being made, but for handshakes of guests.
+    links: Mutex<HashMap<LinkId, Arc<LinkShared>>>,
+    next_link: AtomicU32,
+    ids: Mutex<HashSet<PeerId>>,
+    waiting: Mutex<Waiting>,
+    assembly: Mutex<Assembly>,
+    complaints: Mutex<Seldom>,
+}
+
+impl Shared {
+    fn limits(&self) -> Limits {
+        *lock(&self.limits)
+    }
+
+    fn links(&self) -> MutexGuard<'_, HashMap<LinkId, Arc<LinkShared>>> {
+        lock(&self.links)
+    }
+
+    fn ids(&self) -> MutexGuard<'_, HashSet<PeerId>> {
+        lock(&self.ids)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        lock(&self.waiting)
+    }
+
+    fn assembly(&self) -> MutexGuard<'_, Assembly> {
+        lock(&self.assembly)
+    }
+
+    fn totals(&self) -> &Totals {
+        &self.common.totals
+    }
+
+    fn takes_guests(&self) -> bool {
+        self.takes_guests
+    }
+
+    fn draw_link(&self) -> LinkId {
+        LinkId(self.next_link.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A link has ended.
+    fn gone(&self, link: LinkId, introduction: Introduction) {
+        self.links().remove(&link);
+        if let Introduction::Given(id) = introduction {
+            self.ids().remove(&id);
+        }
+    }
+
+    /// A link was not made.
+    fn never_made(&self, link: LinkId, farewell: Farewell) {
+        self.gone(link, Introduction::None);
+        let event = Event::Closed { link, code: None, text: String::new(), farewell, stats: None };
+        self.port.deliver(&mut vec![event.into()]);
+    }
+
+    /// Ends a link for a reason that the game hears.
+    fn abandon(&self, link: LinkId, farewell: Farewell) {
+        let own = self.links().get(&link).cloned();
+        if let Some(own) = own {
+            own.order(Order::Abandon(farewell));
+            own.wake();
+        }
+    }
+
+    /// There is room again, for some.
+    fn wake_paused(&self) {
+        self.links().values().for_each(|own| own.wake_if_paused());
+    }
+
+    /// Somebody did not come in. A stranger's fault: counted, and logged seldom.
+    fn reject(&self, from: SocketAddr, why: &str) {
+        self.totals().rejected.fetch_add(1, Ordering::Relaxed);
+        self.complain(&format!("{from} did not get in: {why}"));
+    }
+
+    fn complain(&self, what: &str) {
+        if let Some(more) = lock(&self.complaints).turn() {
+            tracing::warn!("{what}{more}");
+        }
+    }
+}
+
+/// The tasks of an endpoint's connections, which end with it.
+#[derive(Default)]
+struct Tasks(JoinSet<()>);
+
+impl Tasks {
+    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        self.0.spawn(task)
+    }
+
+    /// Waits until one has ended; for ever, if there is none.
+    async fn ended(&mut self) {
+        if self.0.join_next().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    async fn all_ended(&mut self) {
+        while self.0.join_next().await.is_some() {}
+    }
+}
+
+/// Runs an endpoint until its handle is closed or the library goes.
+pub(super) async fn run(parts: Parts, mut stopping: Stopping) {
+    let Parts { ends, port, common, settings, headers, limits, is_game } = parts;
+    let shared = Arc::new(Shared {
+        port,
+        common,
+        settings,
+        headers,
+        is_game,
+        takes_guests: matches!(ends, Ends::Guests(_)),
+        limits: Mutex::new(limits),
+        links: Mutex::default(),
+        next_link: AtomicU32::new(0),
+        ids: Mutex::default(),
+        waiting: Mutex::default(),
+        assembly: Mutex::default(),
+        complaints: Mutex::default(),
+    });
+    let mut tasks = Tasks::default();
+    let mut door = match begin(ends, &shared, &mut tasks) {
+        Ok(door) => door,
+        Err(error) => {
+            tracing::error!("the network failed: {error}");
+            shared.port.deliver(&mut vec![Farewell::with(Reason::Network, error.to_string()).into()]);
+            return;
+        }
+    };
+    attend(&shared, &mut door, &mut tasks, &mut stopping).await;
+    // Somebody may want the port again.
+    drop(door);
+    shared.port.let_go();
+    say_goodbye(&shared, &mut tasks, &mut stopping).await;
+    tasks.0.shutdown().await;
+}
+
+fn begin(ends: Ends, shared: &Arc<Shared>, tasks: &mut Tasks) -> io::Result<Option<Door>> {
+    match ends {
+        Ends::Guests(listener) => return Door::open(listener).map(Some),
+        Ends::Server { target, link, own } => {
+            shared.links().insert(link, own.clone());
+            tasks.spawn(client::run(*target, link, own, shared.clone()));
+        }
+        Ends::Pumped { end, link, own, address, encrypted } => {
+            shared.links().insert(link, own.clone());
+            tasks.spawn(server::take_over(end, link, own, address, encrypted, shared.clone()));
+        }
+    }
+    Ok(None)
+}
+
+/// Does what the game wants and takes guests, until the game closes.
+async fn attend(
+    shared: &Arc<Shared>,
+    door: &mut Option<Door>,
+    tasks: &mut Tasks,
+    stopping: &mut Stopping,
+) {
+    let mut commands = Vec::new();
+    let mut touched = Vec::new();
+    loop {
+        let taken = shared.port.take_commands(&mut commands, Instant::now(), stopping.asked());
+        obey(shared, &mut commands, &mut touched);
+        if taken.closed || stopping.asked() {
+            return;
+        }
+        // The bell may have rung for it.
+        shared.wake_paused();
+        let due = if let Commands::Until(at) = taken.commands { Some(at) } else { None };
+        tokio::select! {
+            biased;
+            () = shared.port.rung() => {}
+            () = tasks.ended() => {}
+            guest = knock(door.as_ref()) => {
+                if let Some(door) = door {
+                    door.take(guest, shared, tasks);
+                }
+            }
+            () = until(due) => {}
+            () = stopping.wait() => {}
+        }
+    }
+}
+
+/// Hands each link its orders, and wakes it once for all of them.
+fn obey(shared: &Shared, commands: &mut Vec<Command>, touched: &mut Vec<Arc<LinkShared>>) {
+    {
+        let links = shared.links();
+        let mut last: Option<(LinkId, &Arc<LinkShared>)> = None;
+        for command in commands.drain(..) {
+            match command {
+                Command::Limits(limits) => *lock(&shared.limits) = limits,
+                Command::Order { link, order } => {
+                    if last.is_none_or(|(last, _)| last != link) {
+                        let Some(own) = links.get(&link) else { continue };
+                        last = Some((link, own));
+                        touched.push(own.clone());
+                    }
+                    if let Some((_, own)) = last {
+                        own.order(order);
+                    }
+                }
+            }
+        }
+    }
+    touched.drain(..).for_each(|own| own.wake());
+}
+
+async fn knock(door: Option<&Door>) -> io::Result<(tokio::net::TcpStream, SocketAddr)> {
+    match door {
+        Some(door) => door.knock().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn say_goodbye(shared: &Shared, tasks: &mut Tasks, stopping: &mut Stopping) {
+    while shared.waiting().make_room() {}
+    let goodbye = lock(&shared.common.goodbye).clone();
+    let links: Vec<Arc<LinkShared>> = shared.links().values().cloned().collect();
+    for own in links {
+        own.order(Order::Close(goodbye.clone()));
+        own.wake();
+    }
+    tokio::select! {
+        () = tasks.all_ended() => return,
+        () = tokio::time::sleep(DELIVERY) => return,
+        () = stopping.wait() => {}
+    }
+    let _ = tokio::time::timeout(GOODBYE, tasks.all_ended()).await;
+}
+
+/// Waits until the game wants no more of a link that does not stand yet.
+async fn given_up(own: &LinkShared) {
+    std::future::poll_fn(|context| {
+        own.register(context);
+        if own.was_given_up() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}

@@ -1,0 +1,151 @@
+//! One connection, as both sides of the seam know it.
+//!
+//! A link has a name that is never used again, and some memory that both threads share: how much of its outgoing queue is
+//! taken, how many of its messages the game has not fetched, and its latest figures. The driver puts what the game wants
+//! into its orders and wakes its task.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+
+use super::close::Goodbye;
+use crate::reason::Farewell;
+use crate::room::Room;
+use crate::stats::LinkStats;
+
+/// What a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// UTF-8.
+    Text,
+    /// Any bytes.
+    Binary,
+}
+
+/// A message to be sent.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) kind: Kind,
+    pub(crate) payload: Bytes,
+    /// Whether it may get lost when the other end reads too slowly.
+    pub(crate) droppable: bool,
+}
+
+/// What the game wants of a link.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Send this.
+    Send(Outgoing),
+    /// Say goodbye once everything is sent.
+    Close(Goodbye),
+    /// End at once, for a reason that the game hears.
+    Abandon(Farewell),
+    /// End at once, without a word to anybody.
+    Drop,
+    /// Whether small writes leave at once.
+    NoDelay(bool),
+    /// How often to ask for a sign of life.
+    Heartbeat(Option<Duration>),
+}
+
+/// Where a link stands, as the game's side knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Being made.
+    Connecting,
+    /// It stands.
+    Open,
+    /// This end has said, or is about to say, goodbye.
+    Closing,
+}
+
+/// What is known of a link that stands, besides its figures.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Particulars {
+    /// Where the other end is: behind a trusted proxy, what that one says.
+    pub address: Option<SocketAddr>,
+    /// The sub-protocol that both chose, or nothing.
+    pub protocol: String,
+    /// What was asked for.
+    pub url: String,
+    /// Whether it is encrypted.
+    pub encrypted: bool,
+}
+
+/// What both threads know of a link.
+#[derive(Debug, Default)]
+pub(crate) struct LinkShared {
+    /// Bytes that wait to be sent.
+    pub(super) room: Room,
+    /// Packets that wait to be sent.
+    pub(super) queued: AtomicUsize,
+    /// Messages that the game has not fetched.
+    pub(super) unread: AtomicUsize,
+    /// Its task does not read, until somebody wakes it.
+    pub(super) paused: AtomicBool,
+    orders: Mutex<Vec<Order>>,
+    waker: AtomicWaker,
+    figures: Mutex<LinkStats>,
+}
+
+impl LinkShared {
+    /// Gives an order. The task sees it when it is woken.
+    pub(super) fn order(&self, order: Order) {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner).push(order);
+    }
+
+    /// Takes all orders.
+    pub(super) fn take_orders(&self, into: &mut Vec<Order>) {
+        std::mem::swap(&mut *self.orders.lock().unwrap_or_else(PoisonError::into_inner), into);
+    }
+
+    /// Whether the game wants no more of it.
+    pub(super) fn was_given_up(&self) -> bool {
+        let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        orders.iter().any(|order| matches!(order, Order::Close(_) | Order::Abandon(_) | Order::Drop))
+    }
+
+    /// Lets the link's task run.
+    pub(super) fn wake(&self) {
+        self.waker.wake();
+    }
+
+    /// Lets it run if it waits for room.
+    pub(super) fn wake_if_paused(&self) {
+        if self.paused.load(Ordering::Acquire) {
+            self.wake();
+        }
+    }
+
+    /// From now on, waking wakes this.
+    pub(super) fn register(&self, context: &std::task::Context<'_>) {
+        self.waker.register(context.waker());
+    }
+
+    /// A message that took room was handed on, or dropped.
+    pub(super) fn release(&self, outgoing: &Outgoing) {
+        if !outgoing.droppable {
+            self.room.release(Room::cost_of(outgoing.payload.len()));
+            self.queued.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    /// The game has fetched a message.
+    pub(super) fn fetched(&self) {
+        self.unread.fetch_sub(1, Ordering::AcqRel);
+        self.wake_if_paused();
+    }
+
+    pub(super) fn publish(&self, figures: &LinkStats) {
+        self.figures.lock().unwrap_or_else(PoisonError::into_inner).clone_from(figures);
+    }
+
+    pub(super) fn stats(&self) -> LinkStats {
+        let figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        LinkStats { queued_bytes: self.room.taken() as u64, ..figures }
+    }
+}
