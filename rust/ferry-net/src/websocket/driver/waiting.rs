@@ -87,20 +87,21 @@ mod tests {
         let mut waiting = Waiting::default();
         let honest = task();
         waiting.add(IpAddr::from([10, 0, 0, 1]), LinkId(0), honest.abort_handle());
-        let crowd: Vec<_> = (1..=MOST_OF_ONE as u32 + 5)
+        let mut crowd: Vec<_> = (1..=MOST_OF_ONE as u32 + 5)
             .map(|number| {
                 let task = task();
                 waiting.add(IpAddr::from([10, 0, 0, 2]), LinkId(number), task.abort_handle());
                 task
             })
             .collect();
-        tokio::task::yield_now().await;
-        assert!(crowd[..5].iter().all(tokio::task::JoinHandle::is_finished));
-        assert!(!crowd[5].is_finished() && !honest.is_finished());
+        for task in crowd.drain(..5) {
+            assert!(task.await.expect_err("one of the oldest").is_cancelled());
+        }
+        assert!(!crowd[0].is_finished() && !honest.is_finished());
         assert_eq!(waiting.count, MOST_OF_ONE + 1);
         assert!(waiting.make_room());
-        tokio::task::yield_now().await;
-        assert!(crowd[5].is_finished() && !honest.is_finished());
+        assert!(crowd.remove(0).await.expect_err("the next oldest").is_cancelled());
+        assert!(!crowd[0].is_finished() && !honest.is_finished());
         waiting.remove(IpAddr::from([10, 0, 0, 1]), LinkId(0));
         assert_eq!(waiting.count, MOST_OF_ONE - 1);
     }
