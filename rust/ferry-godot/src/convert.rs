@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use ferry_net::bind_address::BindAddress;
 use ferry_net::enet::CreateError;
 use ferry_net::link::LinkError;
 use ferry_net::multiplayer::{PutError, StateError};
 use ferry_net::packet::TransferMode;
 use ferry_net::stats::{EndpointStats, LinkStats};
-use ferry_net::bind_address::BindAddress;
 use godot::global::Error;
 use godot::prelude::*;
 

@@ -5,11 +5,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use ferry_net::bind_address::BindAddress;
 use ferry_net::enet::{Compression, Connection, Event, HostSettings, MAX_CHANNELS, MAX_PEERS, Phase, Target};
 use ferry_net::limits::Limits;
 use ferry_net::link::{LinkError, LinkId};
 use ferry_net::stats::EndpointStats;
-use ferry_net::bind_address::BindAddress;
 use godot::classes::TlsOptions;
 use godot::global::Error;
 use godot::prelude::*;

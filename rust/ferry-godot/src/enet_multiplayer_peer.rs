@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ferry_net::bind_address::BindAddress;
 use ferry_net::enet::{self, Connection, Target};
 use ferry_net::limits::Limits;
 use ferry_net::multiplayer::{Notice, Overflow, Role, StateError};
 use ferry_net::reason::Farewell;
-use ferry_net::bind_address::BindAddress;
 use godot::classes::MultiplayerPeerExtension;
 use godot::global::Error;
 use godot::prelude::*;

@@ -95,7 +95,11 @@ mod tests {
     #[test]
     fn work_that_dies_is_an_answer_too() {
         let (tell, told) = mpsc::channel();
-        run("ferry-test", || -> u8 { panic!("on purpose") }, move |answer| tell.send(answer).expect("somebody waits"));
+        run(
+            "ferry-test",
+            || -> u8 { panic!("on purpose") },
+            move |answer| tell.send(answer).expect("somebody waits"),
+        );
         assert_eq!(told.recv(), Ok(Err(NoAnswer::Failed)));
     }
 }

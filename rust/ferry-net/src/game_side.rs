@@ -105,7 +105,8 @@ impl<C: Entry, E: Entry + From<Farewell>, P> GameSide<C, E, P> {
         let Some(handle) = &mut self.handle else { return };
         let driver_ended = handle.fetch(&mut self.fetched);
         if driver_ended && !self.failed && self.fetched.is_empty() {
-            self.fetched.push_back(Farewell::with(Reason::Internal, "the network thread has given up").into());
+            self.fetched
+                .push_back(Farewell::with(Reason::Internal, "the network thread has given up").into());
         }
     }
 

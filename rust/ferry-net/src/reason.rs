@@ -88,9 +88,9 @@ impl Reason {
             None | Some(Self::None | Self::LocalClose | Self::RemoteClose | Self::Timeout) => {
                 Self::RemoteClose
             }
-            Some(
-                Self::ConnectTimeout | Self::Resolve | Self::Tls | Self::Handshake | Self::Unreachable,
-            ) => Self::RemoteClose,
+            Some(Self::ConnectTimeout | Self::Resolve | Self::Tls | Self::Handshake | Self::Unreachable) => {
+                Self::RemoteClose
+            }
             Some(reason) => reason,
         }
     }

@@ -6,12 +6,12 @@ mod play;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use ferry_net::bind_address::BindAddress;
 use ferry_net::enet::{self, Connection, Ending, Event, HostSettings, Mode, Phase, Target, Timeouts};
 use ferry_net::limits::Limits;
 use ferry_net::link::LinkId;
 use ferry_net::multiplayer::{Notice, Status};
 use ferry_net::packet::TransferMode;
-use ferry_net::bind_address::BindAddress;
 
 use play::over_enet::{Peer, client, client_to, port, server};
 use play::{BOUND, poll};

@@ -91,7 +91,10 @@ fn packets_of_every_length_arrive_whole_and_in_order() {
         }
         for (number, length) in lengths.into_iter().enumerate().skip(down) {
             let Some(packet) = peers[1].take_packet() else { break };
-            assert!(packet.len() == length && packet.iter().all(|byte| *byte == number as u8), "{length} down");
+            assert!(
+                packet.len() == length && packet.iter().all(|byte| *byte == number as u8),
+                "{length} down"
+            );
             down += 1;
         }
         (up, down) == (lengths.len(), lengths.len())
@@ -251,8 +254,7 @@ fn a_message_over_the_receivers_limit_ends_with_that_reason_at_both_ends() {
     let mut server = server_with(settings, Limits::default());
     let (mut client, id) = join_new(&mut server);
     client.put_packet(&[0; 5_000_000]).unwrap();
-    let told =
-        until(&mut [&mut server, &mut client], |_, told| told[0].len() == 2 && told[1].len() >= 3);
+    let told = until(&mut [&mut server, &mut client], |_, told| told[0].len() == 2 && told[1].len() >= 3);
     let Notice::PeerLost(lost, farewell) = &told[0][1] else { panic!("{told:?}") };
     assert_eq!((*lost, farewell.reason), (id, Reason::PacketTooLarge));
     let Notice::ServerDisconnected(farewell) = told[1].last().unwrap() else { panic!("{told:?}") };
@@ -264,11 +266,7 @@ fn a_receiver_that_stalls_loses_nothing_and_its_sender_feels_it() {
     let limits = Limits { inbound: 1 << 20, outbound: 4 << 20, ..Limits::default() };
     let mut server = server_with(Settings::default(), limits);
     server.set_overflow(ferry_net::multiplayer::Overflow::ReturnError);
-    let mut client = client_to(
-        &format!("ws://127.0.0.1:{}", port(&server)),
-        Settings::default(),
-        limits,
-    );
+    let mut client = client_to(&format!("ws://127.0.0.1:{}", port(&server)), Settings::default(), limits);
     client.set_limits(limits);
     let (mut client, id) = join(&mut server, client);
     server.set_target(id);
@@ -397,8 +395,7 @@ fn both_addresses_of_the_loopback_reach_a_server() {
 
 #[test]
 fn a_proxy_that_was_named_tells_the_players_address() {
-    let settings =
-        Settings { trusted_proxies: vec!["127.0.0.1".parse().unwrap()], ..Settings::default() };
+    let settings = Settings { trusted_proxies: vec!["127.0.0.1".parse().unwrap()], ..Settings::default() };
     let mut server = server_with(settings, Limits::default());
     let headers = vec!["X-Forwarded-For: 203.0.113.9".to_owned()];
     let settings = Settings { headers, ..Settings::default() };

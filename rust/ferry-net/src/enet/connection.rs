@@ -227,7 +227,8 @@ impl Connection {
         if payload.len() > MAX_PACKET_SIZE {
             return Err(LinkError::TooLarge);
         }
-        if takes_room(mode, payload.len()) && !view.shared.room.reserve(payload.len(), inner.limits.outbound) {
+        if takes_room(mode, payload.len()) && !view.shared.room.reserve(payload.len(), inner.limits.outbound)
+        {
             return Err(LinkError::QueueFull(view.shared.room.taken()));
         }
         inner.side.push(Command::Send { link, channel, mode, payload })

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use ferry_enet::{Config, Timeouts};
 
+use crate::bind_address::BindAddress;
 use crate::limits::Limits;
 use crate::packet::MAX_PACKET_SIZE;
 use crate::reason::Reason;
-use crate::bind_address::BindAddress;
 
 /// The most peers that the protocol's numbers allow.
 pub const MAX_PEERS: usize = 4095;

@@ -40,6 +40,11 @@ impl Goodbye {
         Self { code, text: text[..end].to_owned() }
     }
 
+    /// One without a code, which the engine gives as 0.
+    pub(crate) fn wordless() -> Self {
+        Self { code: 0, text: String::new() }
+    }
+
     /// What the other end is told of a reason.
     pub(crate) fn of(reason: Reason) -> Self {
         match reason {
@@ -59,7 +64,7 @@ impl Goodbye {
                 Reason::ALL.iter().copied().find(|reason| REASONS + *reason as u16 == code),
             ),
         };
-        let usual = matches!(self.code, NORMAL | GOING_AWAY) && self.text.is_empty();
+        let usual = matches!(self.code, 0 | NORMAL | GOING_AWAY) && self.text.is_empty();
         let own = reason != Reason::RemoteClose && self.code > REASONS && self.text == reason.phrase();
         if usual || own {
             return reason.into();
@@ -75,7 +80,8 @@ mod tests {
 
     #[test]
     fn reasons_travel_as_close_codes() {
-        for reason in [Reason::Kicked, Reason::ServerFull, Reason::Refused, Reason::BadId, Reason::QueueFull] {
+        for reason in [Reason::Kicked, Reason::ServerFull, Reason::Refused, Reason::BadId, Reason::QueueFull]
+        {
             assert_eq!(Goodbye::of(reason).heard(), reason.into());
         }
         assert_eq!(Goodbye::of(Reason::Kicked).code, 4003);
@@ -91,7 +97,10 @@ mod tests {
         assert_eq!(told, Farewell::with(Reason::RemoteClose, "close code 4321: for tea"));
         assert_eq!(Goodbye::new(1011, "").heard(), Farewell::with(Reason::RemoteClose, "close code 1011"));
         // A number of ours with another text, or one that only makes sense at its own end.
-        assert_eq!(Goodbye::new(4003, "no campers").heard(), Farewell::with(Reason::Kicked, "close code 4003: no campers"));
+        assert_eq!(
+            Goodbye::new(4003, "no campers").heard(),
+            Farewell::with(Reason::Kicked, "close code 4003: no campers")
+        );
         assert_eq!(Goodbye::new(4007, "timed out").heard().reason, Reason::RemoteClose);
     }
 

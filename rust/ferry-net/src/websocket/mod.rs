@@ -6,12 +6,13 @@
 //! (`carrier`). Endings travel as close codes (`close`).
 //!
 //! What a stranger can make us keep is bounded: handshakes under way (`driver/waiting`), the length of a request
-//! (`driver/upgrade`) and of a message, and of all messages that have come in part (`driver/assembly`).
+//! (`driver/upgrade`) and of a message (`frames`), and of all messages that have come in part (`driver/assembly`).
 
 mod carrier;
 mod close;
 mod command;
 mod driver;
+mod frames;
 mod keep_alive;
 mod link;
 mod proxies;
@@ -26,5 +27,7 @@ pub use link::{Kind, Particulars, Phase};
 pub use proxies::{Network, NetworkError};
 pub use pump::Pump;
 pub use settings::{MAX_CLIENTS, Settings};
-pub use sockets::{CreateError, Sockets, open_client, open_plain, open_plain_server, open_pumped, open_server};
+pub use sockets::{
+    CreateError, Sockets, open_client, open_plain, open_plain_server, open_pumped, open_server,
+};
 pub use url::{Url, UrlError};

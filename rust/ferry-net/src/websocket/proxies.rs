@@ -130,12 +130,7 @@ mod tests {
     }
 
     fn player(trusted: &[&str], from: &str, forwarded: &[&str], x_forwarded_for: &[&str]) -> Option<IpAddr> {
-        original(
-            &networks(trusted),
-            ip(from),
-            forwarded.iter().copied(),
-            x_forwarded_for.iter().copied(),
-        )
+        original(&networks(trusted), ip(from), forwarded.iter().copied(), x_forwarded_for.iter().copied())
     }
 
     #[test]

@@ -180,7 +180,13 @@ mod tests {
         (url.tls, url.host.clone(), url.port, url.path.clone(), url.authority())
     }
 
-    fn own(tls: bool, host: &str, port: u16, path: &str, authority: &str) -> (bool, String, u16, String, String) {
+    fn own(
+        tls: bool,
+        host: &str,
+        port: u16,
+        path: &str,
+        authority: &str,
+    ) -> (bool, String, u16, String, String) {
         (tls, host.to_owned(), port, path.to_owned(), authority.to_owned())
     }
 

@@ -1,18 +1,21 @@
 //! The stream that a WebSocket runs over: TCP, TLS on it, or a stream of the engine that a game pumps.
 //!
 //! Reads from the system are large, whatever the WebSocket asks for: what it does not take at once waits here. A small
-//! buffer for each idle connection is enough then, and a burst still takes few system calls. A turn of a link reads no more
-//! than its allowance, so that one who floods does not keep the others waiting.
+//! buffer for each idle connection is enough then, and a burst still takes few system calls. Once it is a WebSocket, frames
+//! are looked at on the way (`frames`). A turn of a link reads no more than its allowance, so that one who floods does not
+//! keep the others waiting.
 
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
+use super::frames::{Frames, Violation, Whole};
 use super::pump::PumpEnd;
 
 /// What the system is asked for at once.
@@ -20,6 +23,9 @@ const READ_AT_ONCE: usize = 64 * 1024;
 
 /// Bytes that a link reads in a turn.
 const READ_IN_A_TURN: usize = 128 * 1024;
+
+/// How long what still comes is thrown away after the last word.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Memory that an idle connection keeps for reading ahead.
 const KEPT: usize = 1024;
@@ -64,6 +70,8 @@ impl AsyncRead for Counted {
     }
 }
 
+/// Slices are written one by one: the system's call for many at once ends a process like the engine's, which does not
+/// ignore SIGPIPE, when the other end has hung up.
 impl AsyncWrite for Counted {
     fn poll_write(
         mut self: Pin<&mut Self>,
@@ -71,22 +79,9 @@ impl AsyncWrite for Counted {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.tcp).poll_write(context, bytes))?;
-        self.count_write(written);
+        self.traffic.bytes_out += written as u64;
+        self.traffic.writes += 1;
         Poll::Ready(Ok(written))
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.tcp).poll_write_vectored(context, slices))?;
-        self.count_write(written);
-        Poll::Ready(Ok(written))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -95,13 +90,6 @@ impl AsyncWrite for Counted {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.tcp).poll_shutdown(context)
-    }
-}
-
-impl Counted {
-    fn count_write(&mut self, written: usize) {
-        self.traffic.bytes_out += written as u64;
-        self.traffic.writes += 1;
     }
 }
 
@@ -122,13 +110,28 @@ pub(super) struct Wire {
     taken: usize,
     /// Bytes that may still be read in this turn.
     allowance: usize,
-    /// Bytes that were taken, ever.
-    total: u64,
+    /// Bytes that have come, ever.
+    received: u64,
+    /// There once it is a WebSocket.
+    frames: Option<Frames>,
+    /// The other end sends no more.
+    ended: bool,
+    /// A long message that is on its way out. Nothing passes it.
+    whole: Option<Whole>,
 }
 
 impl Wire {
     pub(super) fn new(carriage: Carriage) -> Self {
-        Self { carriage, ahead: Vec::new(), taken: 0, allowance: READ_IN_A_TURN, total: 0 }
+        Self {
+            carriage,
+            ahead: Vec::new(),
+            taken: 0,
+            allowance: READ_IN_A_TURN,
+            received: 0,
+            frames: None,
+            ended: false,
+            whole: None,
+        }
     }
 
     /// Another turn begins.
@@ -136,9 +139,63 @@ impl Wire {
         self.allowance = READ_IN_A_TURN;
     }
 
-    /// Bytes that the WebSocket has taken, ever.
-    pub(super) fn total_read(&self) -> u64 {
-        self.total
+    /// From here on it is a WebSocket, whose messages have so many bytes at most. These bytes of it have come already.
+    ///
+    /// # Errors
+    ///
+    /// If they are not to be borne.
+    pub(super) fn begin_frames(&mut self, max_message: usize, tail: &[u8]) -> Result<(), Violation> {
+        let mut frames = Frames::new(max_message);
+        let rest = self.ahead.split_off(self.taken);
+        self.taken = 0;
+        self.ahead.clear();
+        frames.pass(tail, &mut self.ahead)?;
+        frames.pass(&rest, &mut self.ahead)?;
+        self.frames = Some(frames);
+        Ok(())
+    }
+
+    /// Bytes that have come, ever: a sign of life also while a long message is on its way.
+    pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// What is held of a message that has come in part, about.
+    pub(super) fn held(&self) -> usize {
+        self.frames.as_ref().map_or(0, Frames::held)
+    }
+
+    /// Sends a long message, with the next flush. Everything before must have been flushed.
+    pub(super) fn send_whole(&mut self, whole: Whole) {
+        debug_assert!(self.whole.is_none(), "the last one must have been flushed");
+        self.whole = Some(whole);
+    }
+
+    fn poll_carriage(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.carriage {
+            Carriage::Tcp(tcp) => Pin::new(tcp).poll_write(context, bytes),
+            Carriage::Tls(tls) => Pin::new(tls).poll_write(context, bytes),
+            Carriage::Pumped(end) => Pin::new(end).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_whole(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(mut whole) = self.whole.take() else { return Poll::Ready(Ok(())) };
+        loop {
+            let next = whole.next();
+            if next.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            match self.poll_carriage(context, next) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(written)) => whole.written(written),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    self.whole = Some(whole);
+                    return Poll::Pending;
+                }
+            }
+        }
     }
 
     /// What went over the network; nothing if the engine's stream does that.
@@ -148,6 +205,24 @@ impl Wire {
             Carriage::Tls(tls) => tls.get_ref().0.traffic,
             Carriage::Pumped(end) => end.traffic(),
         }
+    }
+
+    /// Says that nothing more will be sent, and throws away what still comes, for a while: a socket that is dropped with
+    /// unread bytes in it takes back what the other end has not read yet.
+    pub(super) async fn linger(&mut self) {
+        self.frames = None;
+        let last_words = async {
+            let _ = self.shutdown().await;
+            let mut rest = [0; 512];
+            loop {
+                self.begin_turn();
+                match self.read(&mut rest).await {
+                    Ok(0) | Err(_) => return,
+                    Ok(_) => {}
+                }
+            }
+        };
+        let _ = tokio::time::timeout(LINGER, last_words).await;
     }
 
     /// Whether it is TLS of ours.
@@ -167,12 +242,8 @@ impl Wire {
         }
     }
 
-    /// Reads as much as there is, and keeps for later what the buffer has no room for.
-    fn poll_read_large(
-        &mut self,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    /// Reads ahead as much as there is.
+    fn poll_read_ahead(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         SCRATCH.with_borrow_mut(|scratch| {
             let mut large = ReadBuf::new(scratch);
             ready!(match &mut self.carriage {
@@ -180,9 +251,22 @@ impl Wire {
                 Carriage::Tls(tls) => Pin::new(tls).poll_read(context, &mut large),
                 Carriage::Pumped(end) => Pin::new(end).poll_read(context, &mut large),
             })?;
-            let (now, later) = large.filled().split_at(large.filled().len().min(buffer.remaining()));
-            buffer.put_slice(now);
-            self.ahead.extend_from_slice(later);
+            let read = large.filled();
+            match &mut self.frames {
+                None => self.ahead.extend_from_slice(read),
+                Some(frames) => {
+                    if let Err(violation) = frames.pass(read, &mut self.ahead) {
+                        // What comes now is only thrown away.
+                        self.frames = None;
+                        return Poll::Ready(Err(io::Error::other(violation)));
+                    }
+                }
+            }
+            if read.is_empty() {
+                self.ended = true;
+            }
+            self.received += read.len() as u64;
+            self.allowance = self.allowance.saturating_sub(read.len());
             Poll::Ready(Ok(()))
         })
     }
@@ -207,34 +291,30 @@ impl AsyncRead for Wire {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.allowance == 0 {
-            context.waker().wake_by_ref();
-            return Poll::Pending;
+        // A header may have come in part, and then there is nothing to pass on yet.
+        while this.ahead.is_empty() && !this.ended {
+            if this.allowance == 0 {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            ready!(this.poll_read_ahead(context))?;
         }
-        let before = buffer.filled().len();
-        if this.ahead.is_empty() {
-            ready!(this.poll_read_large(context, buffer))?;
-        } else {
-            this.take_ahead(buffer);
-        }
-        let read = buffer.filled().len() - before;
-        this.allowance = this.allowance.saturating_sub(read);
-        this.total += read as u64;
+        this.take_ahead(buffer);
         Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().carriage {
-            Carriage::Tcp(tcp) => Pin::new(tcp).poll_write(context, bytes),
-            Carriage::Tls(tls) => Pin::new(tls).poll_write(context, bytes),
-            Carriage::Pumped(end) => Pin::new(end).poll_write(context, bytes),
-        }
+        let this = self.get_mut();
+        ready!(this.poll_whole(context))?;
+        this.poll_carriage(context, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().carriage {
+        let this = self.get_mut();
+        ready!(this.poll_whole(context))?;
+        match &mut this.carriage {
             Carriage::Tcp(tcp) => Pin::new(tcp).poll_flush(context),
             Carriage::Tls(tls) => Pin::new(tls).poll_flush(context),
             Carriage::Pumped(end) => Pin::new(end).poll_flush(context),

@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 
+use ferry_net::bind_address::BindAddress;
 use ferry_net::enet::{self, Connection, HostSettings, Target};
 use ferry_net::limits::Limits;
 use ferry_net::multiplayer::{Multiplayer, Notice, Status};
 use ferry_net::packet::TransferMode;
-use ferry_net::bind_address::BindAddress;
 
 pub(crate) type Peer = Multiplayer<Connection>;
 

@@ -11,10 +11,11 @@ use std::time::Instant;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio_rustls::{TlsConnector, TlsStream};
+use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::{Shared, given_up};
 use super::conversation::{self, Conversation, Introduction};
 use super::upgrade;
+use super::{Shared, given_up};
 use crate::aside;
 use crate::link::LinkId;
 use crate::lookup;
@@ -58,12 +59,17 @@ pub(super) async fn run(target: Target, link: LinkId, own: Arc<LinkShared>, shar
         Err(farewell) => return shared.never_made(link, farewell),
     };
     let introduction = if shared.is_game { Introduction::Awaited(deadline) } else { Introduction::None };
-    Conversation::new(stream, shared, link, own, particulars, introduction).run().await;
+    Conversation::new(stream, shared, link, own, particulars, introduction, Role::Client).run().await;
 }
 
 type Reached = (tokio_tungstenite::WebSocketStream<Wire>, Particulars);
 
-async fn reach(target: &Target, shared: &Shared, deadline: Instant, step: &mut Step) -> Result<Reached, Farewell> {
+async fn reach(
+    target: &Target,
+    shared: &Shared,
+    deadline: Instant,
+    step: &mut Step,
+) -> Result<Reached, Farewell> {
     let Target { url, trust } = target;
     let addresses = addresses(url).await?;
     *step = Step::Connect;
@@ -77,8 +83,15 @@ async fn reach(target: &Target, shared: &Shared, deadline: Instant, step: &mut S
     *step = Step::Upgrade;
     let config = conversation::config(shared.settings.max_message);
     let wire = Wire::new(carriage);
-    let (stream, protocol) =
-        upgrade::ask(wire, url, &shared.settings.protocols, &shared.headers, config).await?;
+    let (stream, protocol) = upgrade::ask(
+        wire,
+        url,
+        &shared.settings.protocols,
+        &shared.headers,
+        config,
+        shared.settings.max_message,
+    )
+    .await?;
     let particulars = Particulars {
         address: Some(address),
         protocol,
@@ -134,9 +147,13 @@ async fn encrypt(tcp: TcpStream, url: &Url, trust: &tls::Client) -> Result<Carri
         // Reading the system's certificates takes its time.
         let (tell, told) = oneshot::channel();
         let trust = trust.clone();
-        aside::run("ferry-trust", move || trust.config(), move |config| {
-            let _ = tell.send(config);
-        });
+        aside::run(
+            "ferry-trust",
+            move || trust.config(),
+            move |config| {
+                let _ = tell.send(config);
+            },
+        );
         let config = told.await.ok().and_then(Result::ok);
         config.ok_or_else(|| failed("the system's certificates could not be read".to_owned()))?
     } else {

@@ -5,8 +5,7 @@
 //! waits stays in the game's queue, whose limit the game feels. Reading stops where the game's inbox is full, so that the
 //! other end's queue fills instead; meanwhile this end goes on pinging, so as to count as alive.
 //!
-//! A stranger's messages are bounded in length by tungstenite, which tells neither pings apart nor how much of a message it
-//! holds; so both are counted here.
+//! What a stranger's messages may cost is seen to by `frames` and `assembly`; how many pings he may send, here.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -19,12 +18,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{Sink, Stream};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
 
 use super::Shared;
@@ -32,16 +30,18 @@ use super::assembly::{FREE, Verdict};
 use crate::limits::Limits;
 use crate::link::LinkId;
 use crate::peer_id::PeerId;
+use crate::random;
 use crate::reason::{Farewell, Reason};
 use crate::stats::LinkStats;
 use crate::websocket::close::{self, Goodbye};
 use crate::websocket::command::{Event, Made, Notice};
+use crate::websocket::frames::{PIECE, Violation, Whole};
 use crate::websocket::keep_alive::KeepAlive;
 use crate::websocket::link::{Kind, LinkShared, Order, Outgoing, Particulars};
 use crate::websocket::wire::{Traffic, Wire};
 
-/// A longer message leaves in pieces of this length, so that pings pass in between and no buffer grows with it.
-const PIECE: usize = 32 * 1024;
+/// Longer messages go past tungstenite, which would copy them and keep the memory.
+const LONG: usize = PIECE;
 
 /// What comes together before it is written without waiting for the turn's end.
 const WRITE_BUFFER: usize = 32 * 1024;
@@ -65,8 +65,8 @@ const CONTROL_EVERY: Duration = Duration::from_millis(5);
 /// How long a goodbye may take: to get what was queued away and to hear the other end's.
 const GOODBYE_BOUND: Duration = Duration::from_secs(5);
 
-/// How long what still comes is thrown away after the last word, so that the system does not take that back.
-const LINGER: Duration = Duration::from_secs(1);
+/// How long the last words may take to leave.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How often to look whether there is room for a large message, besides when somebody makes some.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -80,14 +80,14 @@ pub(super) fn config(max_message: usize) -> WebSocketConfig {
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
         .max_message_size(Some(max_message))
-        .max_frame_size(Some(max_message))
+        .max_frame_size(Some(PIECE))
 }
 
 /// How a link has ended.
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) farewell: Farewell,
-    /// The other end's goodbye, if it said one.
+    /// The other end's goodbye, or ours if it broke the rules.
     pub(super) goodbye: Option<Goodbye>,
     /// Nobody wants to hear of it.
     pub(super) silent: bool,
@@ -117,19 +117,16 @@ pub(super) struct Conversation {
     own: Arc<LinkShared>,
     particulars: Particulars,
     introduction: Introduction,
+    is_server: bool,
     limits: Limits,
     orders: Vec<Order>,
     queue: VecDeque<Outgoing>,
     droppable_bytes: usize,
-    /// How much of the message in front has been handed on.
-    sent_of_first: usize,
     closing: Option<Closing>,
     alive: KeepAlive,
     heartbeat: Option<Duration>,
     timer: Pin<Box<tokio::time::Sleep>>,
     nuisance: Allowance,
-    /// What the wire had read when the last message was whole.
-    read_at_message: u64,
     /// Part of a large message is held.
     assembling: bool,
     figures: LinkStats,
@@ -153,6 +150,7 @@ impl Conversation {
         own: Arc<LinkShared>,
         particulars: Particulars,
         introduction: Introduction,
+        role: Role,
     ) -> Self {
         let now = Instant::now();
         let limits = shared.limits();
@@ -163,16 +161,15 @@ impl Conversation {
             stream,
             particulars,
             introduction,
+            is_server: role == Role::Server,
             limits,
             orders: Vec::new(),
             queue: VecDeque::new(),
             droppable_bytes: 0,
-            sent_of_first: 0,
             closing: None,
             alive,
             heartbeat,
             nuisance: Allowance::new(now),
-            read_at_message: 0,
             assembling: false,
             figures: LinkStats::default(),
             counted: Traffic::default(),
@@ -230,7 +227,9 @@ impl Conversation {
             // What waited for a slow reader is not kept for him.
             self.queue = VecDeque::new();
             self.stop_assembling();
-            linger(&mut self.stream).await;
+            if let Some(_place) = self.shared.may_linger() {
+                linger(&mut self.stream).await;
+            }
         }
     }
 
@@ -298,10 +297,9 @@ impl Conversation {
     /// Down to half, so that this, which looks at the whole queue, is seldom.
     fn drop_oldest(&mut self) {
         let mut excess = self.droppable_bytes - MOST_DROPPABLE / 2;
-        let (mut first, mut dropped) = (self.sent_of_first > 0, 0);
+        let mut dropped = 0;
         self.queue.retain(|outgoing| {
-            // Of the first, a piece may be on its way.
-            let keep = std::mem::take(&mut first) || !outgoing.droppable || excess == 0;
+            let keep = !outgoing.droppable || excess == 0;
             if !keep {
                 excess = excess.saturating_sub(outgoing.payload.len() + DROPPABLE_OVERHEAD);
                 dropped += outgoing.payload.len() + DROPPABLE_OVERHEAD;
@@ -325,10 +323,11 @@ impl Conversation {
         {
             Pin::new(&mut self.stream).start_send(Message::Ping(Bytes::copy_from_slice(&bytes)))?;
         }
-        while !self.queue.is_empty() {
-            let Poll::Ready(ready) = Pin::new(&mut self.stream).poll_ready(context) else { return Ok(()) };
+        loop {
+            let Poll::Ready(ready) = self.poll_ready_for_next(context) else { return Ok(()) };
             ready?;
-            self.send_piece()?;
+            let Some(outgoing) = self.queue.pop_front() else { break };
+            self.hand_on(outgoing)?;
         }
         if let Some(closing) = &mut self.closing
             && let Some(goodbye) = closing.goodbye.take()
@@ -342,46 +341,43 @@ impl Conversation {
         }
     }
 
-    /// Hands on the message in front, or a piece of it.
-    fn send_piece(&mut self) -> Result<(), WsError> {
-        let Some(first) = self.queue.front() else { return Ok(()) };
-        let whole = first.payload.len();
-        let begins = self.sent_of_first == 0;
-        let end = (self.sent_of_first + PIECE).min(whole);
-        let piece = first.payload.slice(self.sent_of_first..end);
-        let ends = end == whole;
-        let message = match first.kind {
-            // Whoever made it saw to it that it is UTF-8.
-            Kind::Text if begins && ends => Message::Frame(Frame::message(piece, OpCode::Data(Data::Text), true)),
-            Kind::Binary if begins && ends => Message::Binary(piece),
-            kind => {
-                let code = match (begins, kind) {
-                    (false, _) => Data::Continue,
-                    (true, Kind::Text) => Data::Text,
-                    (true, Kind::Binary) => Data::Binary,
-                };
-                Message::Frame(Frame::message(piece, OpCode::Data(code), ends))
-            }
-        };
-        self.sent_of_first = end;
-        if ends {
-            self.sent_of_first = 0;
-            self.figures.packets_sent = self.figures.packets_sent.wrapping_add(1);
-            if let Some(sent) = self.queue.pop_front() {
-                if sent.droppable {
-                    self.droppable_bytes =
-                        self.droppable_bytes.saturating_sub(sent.payload.len() + DROPPABLE_OVERHEAD);
-                }
-                self.own.release(&sent);
-            }
+    /// Whether the stream takes the message in front: a long one goes past tungstenite, and nothing may be in its way.
+    fn poll_ready_for_next(&mut self, context: &mut Context<'_>) -> Poll<Result<(), WsError>> {
+        let stream = Pin::new(&mut self.stream);
+        match self.queue.front() {
+            None => Poll::Ready(Ok(())),
+            Some(next) if next.payload.len() > LONG => stream.poll_flush(context),
+            Some(_) => stream.poll_ready(context),
         }
+    }
+
+    fn hand_on(&mut self, outgoing: Outgoing) -> Result<(), WsError> {
+        self.figures.packets_sent += 1;
+        if outgoing.droppable {
+            self.droppable_bytes -= outgoing.payload.len() + DROPPABLE_OVERHEAD;
+        }
+        self.own.release(&outgoing);
+        let Outgoing { kind, payload, .. } = outgoing;
+        let is_text = kind == Kind::Text;
+        if payload.len() > LONG {
+            let mask = (!self.is_server).then(|| random::word().to_ne_bytes());
+            self.stream.get_mut().send_whole(Whole::new(is_text, payload, mask));
+            return Ok(());
+        }
+        // Whoever made a text saw to it that it is UTF-8.
+        let code = if is_text { Data::Text } else { Data::Binary };
+        let message = Message::Frame(Frame::message(payload, OpCode::Data(code), true));
         Pin::new(&mut self.stream).start_send(message)
     }
 
     /// Reads what there is, as far as the game takes it.
     fn read(&mut self, context: &mut Context<'_>) -> Poll<Ended> {
         let mut notices = Vec::new();
+        let before = self.stream.get_ref().received();
         let outcome = self.read_into(context, &mut notices);
+        if self.stream.get_ref().received() > before {
+            self.alive.heard(Instant::now());
+        }
         self.shared.port.deliver(&mut notices);
         outcome
     }
@@ -394,12 +390,9 @@ impl Conversation {
             let Some(message) = ready!(Pin::new(&mut self.stream).poll_next(context)) else {
                 return Poll::Ready(Farewell::new(Reason::RemoteClose).into());
             };
-            let now = Instant::now();
-            self.alive.heard(now);
             match message {
                 Ok(message) => {
-                    self.note_whole_message();
-                    if let Some(ended) = self.digest(message, now, notices) {
+                    if let Some(ended) = self.digest(message, notices) {
                         return Poll::Ready(ended);
                     }
                 }
@@ -418,12 +411,16 @@ impl Conversation {
         let unread = own.unread.load(Ordering::Acquire);
         if self.closing.is_none() {
             // Strangers wait in front of the inbox, too; at the end of things nobody needs room.
-            if unread >= self.shared.settings.max_queued_packets.max(1) || (at_hand == 0 && !self.shared.port.has_room()) {
+            if unread >= self.shared.settings.max_queued_packets.max(1)
+                || (at_hand == 0 && !self.shared.port.has_room())
+            {
                 self.alive.heard(Instant::now());
                 return false;
             }
-            let held = (self.stream.get_ref().total_read() - self.read_at_message) as usize;
-            if held > FREE && !self.may_assemble(held) {
+            let held = self.stream.get_ref().held();
+            if held <= FREE {
+                self.stop_assembling();
+            } else if !self.may_assemble(held) {
                 self.alive.heard(Instant::now());
                 return false;
             }
@@ -446,11 +443,6 @@ impl Conversation {
         false
     }
 
-    fn note_whole_message(&mut self) {
-        self.read_at_message = self.stream.get_ref().total_read();
-        self.stop_assembling();
-    }
-
     fn stop_assembling(&mut self) {
         if std::mem::take(&mut self.assembling) {
             self.shared.assembly().done(self.link);
@@ -458,14 +450,14 @@ impl Conversation {
         }
     }
 
-    fn digest(&mut self, message: Message, now: Instant, notices: &mut Vec<Notice>) -> Option<Ended> {
+    fn digest(&mut self, message: Message, notices: &mut Vec<Notice>) -> Option<Ended> {
         match message {
             Message::Text(text) => self.take_in(Kind::Text, text.into(), notices),
             Message::Binary(payload) => self.take_in(Kind::Binary, payload, notices),
-            Message::Ping(_) => self.bear(now),
+            Message::Ping(_) => self.bear(),
             Message::Pong(bytes) => {
-                self.alive.pong(&bytes, now);
-                self.bear(now)
+                self.alive.pong(&bytes, Instant::now());
+                self.bear()
             }
             Message::Close(frame) => Some(self.hear_goodbye(frame)),
             Message::Frame(_) => None,
@@ -500,8 +492,8 @@ impl Conversation {
     }
 
     /// Pings and pongs are borne, so many.
-    fn bear(&mut self, now: Instant) -> Option<Ended> {
-        if self.nuisance.take(now) {
+    fn bear(&mut self) -> Option<Ended> {
+        if self.nuisance.take(Instant::now()) {
             return None;
         }
         self.say_at_once(&Goodbye::of(Reason::Protocol));
@@ -509,23 +501,26 @@ impl Conversation {
     }
 
     fn hear_goodbye(&mut self, frame: Option<CloseFrame>) -> Ended {
-        let said = frame.map(|frame| Goodbye::new(frame.code.into(), &frame.reason));
-        let farewell = match (&self.closing, &said) {
-            // The answer to ours.
-            (Some(_), _) => Reason::LocalClose.into(),
-            (None, Some(said)) => said.heard(),
-            (None, None) => Reason::RemoteClose.into(),
-        };
-        Ended { farewell, goodbye: said, silent: false }
+        let said =
+            frame.map_or_else(Goodbye::wordless, |frame| Goodbye::new(frame.code.into(), &frame.reason));
+        // It may be the answer to ours.
+        let farewell = if self.closing.is_some() { Reason::LocalClose.into() } else { said.heard() };
+        Ended { farewell, goodbye: Some(said), silent: false }
     }
 
     /// What was read makes no sense, or cannot be read any more. Tells the other end what is wrong, if it can be told.
     fn fail(&mut self, error: &WsError) -> Ended {
+        if let Some(violation) = violation_in(error) {
+            let (reason, code) = match violation {
+                Violation::TooLong { .. } => (Reason::PacketTooLarge, close::TOO_BIG),
+                Violation::LongControl | Violation::TooManyPieces => (Reason::Protocol, close::PROTOCOL),
+            };
+            let goodbye = Goodbye::new(code, reason.phrase());
+            self.say_at_once(&goodbye);
+            let farewell = Farewell::with(reason, violation.to_string());
+            return Ended { farewell, goodbye: Some(goodbye), silent: false };
+        }
         let (farewell, code) = match error {
-            WsError::Capacity(CapacityError::MessageTooLong { size, max_size }) => {
-                let detail = format!("a message of {size} bytes came, the limit is {max_size} (inbound_buffer_size)");
-                (Farewell::with(Reason::PacketTooLarge, detail), close::TOO_BIG)
-            }
             WsError::Utf8(_) => {
                 (Farewell::with(Reason::Protocol, "a text that is not UTF-8"), close::INVALID_DATA)
             }
@@ -538,8 +533,9 @@ impl Conversation {
             }
             error => (Farewell::with(Reason::Protocol, error.to_string()), close::PROTOCOL),
         };
-        self.say_at_once(&Goodbye::new(code, farewell.reason.phrase()));
-        farewell.into()
+        let goodbye = Goodbye::new(code, farewell.reason.phrase());
+        self.say_at_once(&goodbye);
+        Ended { farewell, goodbye: Some(goodbye), silent: false }
     }
 
     /// A last word, which leaves while the link lingers.
@@ -618,6 +614,12 @@ impl Drop for Conversation {
     }
 }
 
+/// What was wrong with the frames, if that is what is wrong.
+fn violation_in(error: &WsError) -> Option<&Violation> {
+    let WsError::Io(error) = error else { return None };
+    error.get_ref()?.downcast_ref()
+}
+
 /// The line has broken, or the other end hung up without a goodbye.
 fn broken(error: &WsError) -> Ended {
     let WsError::Io(error) = error else {
@@ -642,23 +644,11 @@ pub(super) async fn turn_away(mut stream: WebSocketStream<Wire>, reason: Reason)
     linger(&mut stream).await;
 }
 
-/// Gets the last words away, and throws away what still comes: a socket that is dropped with unread bytes in it takes
-/// back what the other end has not read yet.
+/// Gets the last words away.
 async fn linger(stream: &mut WebSocketStream<Wire>) {
-    let last_words = async {
-        let _ = poll_fn(|context| Pin::new(&mut *stream).poll_flush(context)).await;
-        let wire = stream.get_mut();
-        let _ = wire.shutdown().await;
-        let mut rest = [0; 1024];
-        loop {
-            wire.begin_turn();
-            match wire.read(&mut rest).await {
-                Ok(0) | Err(_) => return,
-                Ok(_) => {}
-            }
-        }
-    };
-    let _ = tokio::time::timeout(LINGER, last_words).await;
+    let flushed = poll_fn(|context| Pin::new(&mut *stream).poll_flush(context));
+    let _ = tokio::time::timeout(LAST_WORDS, flushed).await;
+    stream.get_mut().linger().await;
 }
 
 /// How many pings and pongs a link may still send: some at once, then so many a second.

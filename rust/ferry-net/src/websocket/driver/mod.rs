@@ -52,6 +52,9 @@ use waiting::Waiting;
 /// own bound, which is shorter.
 const DELIVERY: Duration = Duration::from_secs(7);
 
+/// Connections whose links have ended, and that are still there for the last words. Beyond, they are just cut.
+const MOST_LINGERING: usize = 256;
+
 /// What the game and the network thread both look at.
 #[derive(Debug)]
 pub(super) struct Common {
@@ -166,6 +169,8 @@ struct Shared {
     waiting: Mutex<Waiting>,
     assembly: Mutex<Assembly>,
     complaints: Mutex<Seldom>,
+    /// Its clones are who lingers.
+    lingering: Arc<()>,
 }
 
 impl Shared {
@@ -207,6 +212,11 @@ impl Shared {
         if let Introduction::Given(id) = introduction {
             self.ids().remove(&id);
         }
+    }
+
+    /// A place among those whose links have ended, and who still hear the last words; `None` if there are too many.
+    fn may_linger(&self) -> Option<Arc<()>> {
+        (Arc::strong_count(&self.lingering) <= MOST_LINGERING).then(|| self.lingering.clone())
     }
 
     /// A link was not made.
@@ -281,6 +291,7 @@ pub(super) async fn run(parts: Parts, mut stopping: Stopping) {
         waiting: Mutex::default(),
         assembly: Mutex::default(),
         complaints: Mutex::default(),
+        lingering: Arc::default(),
     });
     let mut tasks = Tasks::default();
     let mut door = match begin(ends, &shared, &mut tasks) {
@@ -315,12 +326,7 @@ fn begin(ends: Ends, shared: &Arc<Shared>, tasks: &mut Tasks) -> io::Result<Opti
 }
 
 /// Does what the game wants and takes guests, until the game closes.
-async fn attend(
-    shared: &Arc<Shared>,
-    door: &mut Option<Door>,
-    tasks: &mut Tasks,
-    stopping: &mut Stopping,
-) {
+async fn attend(shared: &Arc<Shared>, door: &mut Option<Door>, tasks: &mut Tasks, stopping: &mut Stopping) {
     let mut commands = Vec::new();
     let mut touched = Vec::new();
     loop {

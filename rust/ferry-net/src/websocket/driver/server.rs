@@ -14,6 +14,7 @@ use futures_util::FutureExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsStream};
 use tokio_tungstenite::tungstenite::http::header::{FORWARDED, HeaderMap, HeaderName};
+use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::conversation::{self, Conversation, Introduction};
 use super::upgrade::{self, Accepted, Refusal};
@@ -104,17 +105,31 @@ fn begin(tcp: TcpStream, from: SocketAddr, shared: &Arc<Shared>, tasks: &mut Tas
 
 async fn welcome(tcp: TcpStream, from: SocketAddr, link: LinkId, shared: Arc<Shared>) {
     let bound = shared.limits().connect_timeout;
-    let shaken = tokio::time::timeout(bound, shake_hands(tcp, from, &shared)).await;
-    shared.waiting().remove(from.ip(), link);
-    match shaken {
-        Ok(Ok(guest)) => let_in(guest, from, link, shared).await,
-        Ok(Err(why)) => shared.reject(from, &why),
-        Err(_) => shared.reject(from, &format!("the handshake took longer than {:.1} s", bound.as_secs_f64())),
+    // In a box of its own, which is gone when the link stands.
+    let shaken = Box::pin(tokio::time::timeout(bound, shake_hands(tcp, from, &shared))).await;
+    let guest = match shaken {
+        Ok(Ok(guest)) => guest,
+        Ok(Err(why)) => {
+            shared.waiting().remove(from.ip(), link);
+            return shared.reject(from, &why);
+        }
+        Err(_) => {
+            shared.waiting().remove(from.ip(), link);
+            return shared
+                .reject(from, &format!("the handshake took longer than {:.1} s", bound.as_secs_f64()));
+        }
+    };
+    if let Some(reason) = shared.refusal() {
+        shared.totals().refused.fetch_add(1, Ordering::Relaxed);
+        conversation::turn_away(guest.stream, reason).await;
+        return shared.waiting().remove(from.ip(), link);
     }
+    shared.waiting().remove(from.ip(), link);
+    let_in(guest, from, link, shared).await;
 }
 
 /// TLS, if it is spoken here, and the request for a WebSocket.
-async fn shake_hands(tcp: TcpStream, from: SocketAddr, shared: &Shared) -> Result<Accepted<Wire>, String> {
+async fn shake_hands(tcp: TcpStream, from: SocketAddr, shared: &Shared) -> Result<Accepted, String> {
     let _ = tcp.set_nodelay(true);
     let identity = shared.common.tls();
     let carriage = match identity {
@@ -123,7 +138,15 @@ async fn shake_hands(tcp: TcpStream, from: SocketAddr, shared: &Shared) -> Resul
     };
     let config = conversation::config(shared.settings.max_message);
     let wire = Wire::new(carriage);
-    match upgrade::accept(wire, &shared.settings.protocols, &shared.headers, config).await {
+    match upgrade::accept(
+        wire,
+        &shared.settings.protocols,
+        &shared.headers,
+        config,
+        shared.settings.max_message,
+    )
+    .await
+    {
         Ok(accepted) => Ok(accepted),
         Err(Refusal::Answered(why)) => Err(why),
         Err(Refusal::Gone(error)) => Err(format!("{from} hung up during the handshake: {error}")),
@@ -134,8 +157,7 @@ async fn encrypted(tcp: TcpStream, identity: &tls::Server) -> Result<Carriage, S
     let mut first = [0];
     if tcp.peek(&mut first).await.is_ok_and(|read| read == 1) && first[0] != upgrade::TLS_HELLO {
         let rejected = upgrade::not_encrypted();
-        let mut tcp = tcp;
-        upgrade::reject(&mut tcp, &rejected).await;
+        upgrade::reject(Wire::new(Carriage::Tcp(Counted::new(tcp))), &rejected).await;
         return Err("TLS was expected, and something else came".to_owned());
     }
     let accepted = TlsAcceptor::from(identity.config()).accept(Counted::new(tcp)).await;
@@ -157,7 +179,13 @@ pub(super) async fn take_over(
     let bound = shared.limits().connect_timeout;
     let config = conversation::config(shared.settings.max_message);
     let wire = Wire::new(Carriage::Pumped(end));
-    let upgrade = upgrade::accept(wire, &shared.settings.protocols, &shared.headers, config);
+    let upgrade = upgrade::accept(
+        wire,
+        &shared.settings.protocols,
+        &shared.headers,
+        config,
+        shared.settings.max_message,
+    );
     let accepted = tokio::select! {
         biased;
         () = given_up(&own) => return shared.gone(link, Introduction::None),
@@ -167,7 +195,17 @@ pub(super) async fn take_over(
         Ok(Ok(guest)) => {
             let particulars = particulars(&guest, address, encrypted);
             let introduction = Introduction::None;
-            return Conversation::new(guest.stream, shared, link, own, particulars, introduction).run().await;
+            return Conversation::new(
+                guest.stream,
+                shared,
+                link,
+                own,
+                particulars,
+                introduction,
+                Role::Server,
+            )
+            .run()
+            .await;
         }
         Ok(Err(Refusal::Answered(why))) => Farewell::with(Reason::Handshake, why),
         Ok(Err(Refusal::Gone(error))) => {
@@ -178,32 +216,23 @@ pub(super) async fn take_over(
     shared.never_made(link, farewell);
 }
 
-fn particulars(guest: &Accepted<Wire>, address: Option<SocketAddr>, encrypted: bool) -> Particulars {
+fn particulars(guest: &Accepted, address: Option<SocketAddr>, encrypted: bool) -> Particulars {
     let scheme = if encrypted { "wss" } else { "ws" };
     let url = format!("{scheme}://{}", guest.asked);
     Particulars { address, protocol: guest.protocol.clone(), url, encrypted }
 }
 
-async fn let_in(guest: Accepted<Wire>, from: SocketAddr, link: LinkId, shared: Arc<Shared>) {
-    let refusal = if shared.common.is_refusing() {
-        Some(Reason::Refused)
-    } else if shared.links().len() >= shared.settings.max_clients {
-        Some(Reason::ServerFull)
-    } else {
-        None
-    };
-    if let Some(reason) = refusal {
-        shared.totals().refused.fetch_add(1, Ordering::Relaxed);
-        conversation::turn_away(guest.stream, reason).await;
-        return;
-    }
-    let introduction = if shared.is_game { Introduction::Given(shared.draw_id()) } else { Introduction::None };
+async fn let_in(guest: Accepted, from: SocketAddr, link: LinkId, shared: Arc<Shared>) {
+    let introduction =
+        if shared.is_game { Introduction::Given(shared.draw_id()) } else { Introduction::None };
     let own = Arc::new(LinkShared::default());
     shared.links().insert(link, own.clone());
     let address = player_address(from, &guest.headers, &shared);
     let encrypted = guest.stream.get_ref().is_encrypted();
     let particulars = particulars(&guest, Some(address), encrypted);
-    Conversation::new(guest.stream, shared, link, own, particulars, introduction).run().await;
+    let conversation =
+        Conversation::new(guest.stream, shared, link, own, particulars, introduction, Role::Server);
+    Box::pin(conversation.run()).await;
 }
 
 /// Behind a trusted proxy, what that one says; the port is the proxy's own then, and means nothing.
@@ -221,6 +250,18 @@ fn player_address(from: SocketAddr, headers: &HeaderMap, shared: &Shared) -> Soc
 }
 
 impl Shared {
+    /// Why nobody is let in at the moment.
+    fn refusal(&self) -> Option<Reason> {
+        if self.common.is_refusing() {
+            Some(Reason::Refused)
+        } else if self.links().len() >= self.settings.max_clients || !self.port.has_room() {
+            // A game that hears nobody for so long that its inbox is full has no room for more.
+            Some(Reason::ServerFull)
+        } else {
+            None
+        }
+    }
+
     fn draw_id(&self) -> PeerId {
         let mut ids = self.ids();
         loop {
