@@ -5,11 +5,12 @@
 //! two ports and treats datagrams badly; [`payload`] makes bytes that both programs can check.
 //! [`godot`] runs headless Godot on the test scenes and judges how they end, [`parity`] compares what they see with
 //! Ferry and without, [`scripted_match`] plays the demo match with a process for each player,
-//! [`project_copy`] is for tests that change the project.
+//! [`project_copy`] is for tests that change the project. [`chromium`] opens a page in a real browser.
 //!
 //! Everything stays on 127.0.0.1, ports are chosen by the system, and every wait has a bound.
 
 pub mod c_enet;
+pub mod chromium;
 pub mod godot;
 pub mod pair;
 pub mod parity;

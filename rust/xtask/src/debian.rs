@@ -1,6 +1,6 @@
 //! Packages of Debian and its kin, without root and without touching the machine's package state.
 //!
-//! `oracle` gets the C library ENet by it, and `godot` the engine. apt gets a state of its own below the folder of whoever
+//! `oracle` gets the C library ENet by it, `godot` the engine, `chromium` a browser. apt gets a state of its own below the folder of whoever
 //! asks: its lists, its cache and an empty idea of what is installed. The mirror and the keys are those that the machine's
 //! apt already uses. Named releases of Debian come first, whatever release the machine runs; its own is the fallback. The
 //! packages are unpacked beside their place and moved in whole, never installed. The caller holds a lock on the folder.
@@ -27,6 +27,8 @@ pub(crate) struct Wanted {
     pub(crate) suites: &'static [&'static str],
     /// Whether to bring all that they depend on too, down to the C library: what is unpacked then runs on any release.
     pub(crate) with_dependencies: bool,
+    /// How the names of packages begin that others ask for and we have no use for: they are not unpacked.
+    pub(crate) left_out: &'static [&'static str],
     /// What the download may take over a slow line.
     pub(crate) bound: Duration,
 }
@@ -144,12 +146,18 @@ fn fetch(work: &Path, wanted: &Wanted, source: &Source) -> Result<PathBuf, Strin
         .filter_map(Result::ok)
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "deb"))
+        .filter(|path| !is_left_out(path, wanted.left_out))
         .collect();
     eprintln!("    unpacking {} packages", packages.len());
     for package in &packages {
         answer(Command::new("dpkg-deb").arg("-x").arg(package).arg(&root))?;
     }
     Ok(root)
+}
+
+fn is_left_out(package: &Path, left_out: &[&str]) -> bool {
+    let name = package.file_name().unwrap_or_default().to_string_lossy();
+    left_out.iter().any(|beginning| name.starts_with(beginning))
 }
 
 /// Lays out a package state of our own and returns the configuration file that leads apt to it.
@@ -202,6 +210,14 @@ impl std::fmt::Display for Source {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn packages_are_left_out_by_how_their_names_begin() {
+        let package = Path::new("archives/libllvm19_1%3a19.1.7_amd64.deb");
+        assert!(is_left_out(package, &["mesa-", "libllvm"]));
+        assert!(!is_left_out(package, &["llvm", "archives"]));
+        assert!(!is_left_out(package, &[]));
+    }
 
     #[test]
     fn the_mirror_is_the_main_archive_of_debian() {

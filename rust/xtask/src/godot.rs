@@ -11,8 +11,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::debian::{self, Wanted};
-use crate::run::{answer_within, target_folder};
-use crate::{Outcome, archive, project};
+use crate::run::{answer_within, on_path, target_folder};
+use crate::{Outcome, archive, launcher, project};
 
 /// Names an engine; nothing else is looked for then.
 const ENGINE_VARIABLE: &str = "FERRY_GODOT";
@@ -35,6 +35,7 @@ const PACKAGES: Wanted = Wanted {
     packages: &["godot", "godot-template-release"],
     suites: &["forky"],
     with_dependencies: true,
+    left_out: &[],
     bound: Duration::from_secs(30 * 60),
 };
 
@@ -139,28 +140,17 @@ fn bring(tried: &mut Vec<String>) -> Result<Engine, Vec<String>> {
 
 /// Writes the launchers for unpacked packages. They bring a C library of their own, so they run by their own loader.
 fn start_by_own_loader(home: &Path, root: &Path) -> Result<Engine, String> {
-    let (folder, loader) = loader_below(root).ok_or("the packages hold no loader")?;
+    let (folder, loader) = launcher::loader_below(root).ok_or("the packages hold no loader")?;
     let launcher = |name: &str| {
         let program = root.join("usr/bin").join(name);
         if !program.is_file() {
             return Err(format!("the packages hold no {name}"));
         }
-        write_launcher(&home.join(name), &launcher_text(PACKAGES.folder, &folder, &loader, name))
+        launcher::write(&home.join(name), &launcher_text(PACKAGES.folder, &folder, &loader, name))
     };
     let program = launcher("godot")?;
     let version = new_enough(&program)?;
     Ok(Engine { program, template: launcher("godot-template-release").ok(), version })
-}
-
-/// The folder of libraries below `usr/lib`, and the loader in it: their names tell the machine.
-fn loader_below(root: &Path) -> Option<(String, String)> {
-    let folders = fs::read_dir(root.join("usr/lib")).ok()?.filter_map(Result::ok);
-    folders.filter(|folder| folder.path().is_dir()).find_map(|folder| {
-        let files = fs::read_dir(folder.path()).ok()?.filter_map(Result::ok);
-        let mut names = files.map(|file| file.file_name().to_string_lossy().into_owned());
-        let loader = names.find(|name| name.starts_with("ld-linux"))?;
-        Some((folder.file_name().to_string_lossy().into_owned(), loader))
-    })
 }
 
 fn launcher_text(root: &str, folder: &str, loader: &str, name: &str) -> String {
@@ -171,23 +161,6 @@ fn launcher_text(root: &str, folder: &str, loader: &str, name: &str) -> String {
          libraries=$root/lib/{folder}\n\
          exec \"$libraries/{loader}\" --library-path \"$libraries:$libraries/pulseaudio\" \"$root/bin/{name}\" \"$@\"\n"
     )
-}
-
-/// Leaves a launcher alone that is as it should be: somebody may be starting it.
-fn write_launcher(place: &Path, text: &str) -> Result<PathBuf, String> {
-    let failed = |error: std::io::Error| format!("{}: {error}", place.display());
-    if fs::read_to_string(place).is_ok_and(|there| there == text) {
-        return Ok(place.to_path_buf());
-    }
-    let fresh = place.with_extension("fresh");
-    fs::write(&fresh, text).map_err(failed)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(&fresh, fs::Permissions::from_mode(0o755)).map_err(failed)?;
-    }
-    fs::rename(&fresh, place).map_err(failed)?;
-    Ok(place.to_path_buf())
 }
 
 /// Asks a program for its version; an error says why it will not do.
@@ -212,21 +185,6 @@ fn version_in(said: &str) -> Option<(String, (u32, u32))> {
         let one_word = !line.contains(char::is_whitespace);
         one_word.then(|| (line.to_owned(), (major, minor)))
     })
-}
-
-/// All programs of these names on PATH, by name first.
-fn on_path(names: &[&str]) -> Vec<PathBuf> {
-    let endings: &[&str] = if cfg!(windows) { &[".exe", ".cmd", ".bat"] } else { &[""] };
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders: Vec<PathBuf> = std::env::split_paths(&path).filter(|folder| folder.is_absolute()).collect();
-    let mut found = Vec::new();
-    for name in names {
-        for ending in endings {
-            let files = folders.iter().map(|folder| folder.join(format!("{name}{ending}")));
-            found.extend(files.filter(|file| file.is_file()));
-        }
-    }
-    found
 }
 
 #[cfg(test)]

@@ -1,18 +1,21 @@
 //! Every developer command, as `cargo xtask ...`.
 //!
 //! One file a command; each hands back an [`Outcome`] and prints what it does as it goes. `run` starts the processes,
-//! bounded in time; `godot` finds or brings the engine, `oracle` the C library that the interop tests talk to. Only the standard library is used, so
-//! that the tool itself builds in seconds. CI runs `check` and `test`, nothing of its own.
+//! bounded in time; `godot` finds or brings the engine, `oracle` the C library that the interop tests talk to, `chromium`
+//! the browser. Only the standard library is used, so that the tool itself builds in seconds. CI runs `check` and `test`,
+//! nothing of its own.
 
 mod archive;
 mod bench;
 mod build;
 mod check;
+mod chromium;
 mod debian;
 mod demo;
 mod dependencies;
 mod fuzz;
 mod godot;
+mod launcher;
 mod oracle;
 mod package;
 mod project;
@@ -33,8 +36,8 @@ cargo xtask COMMAND
   demo [--window] [--transport enet]
                                   plays a match of a server and three clients, shows what happens and ends in a table;
                                   with --window a person plays
-  test [-- ARGS]                  builds the library, brings Godot and the C library ENet, then runs every test; ARGS
-                                  go to `cargo test`
+  test [-- ARGS]                  builds the library, brings Godot, the C library ENet and a browser, then runs every test;
+                                  ARGS go to `cargo test`
   check                           format, clippy, docs (warnings denied) and the dependency rules
   build [--release] [--target TRIPLE]
                                   the library, into addons/ferry/bin/PLATFORM
@@ -50,6 +53,7 @@ Variables
   FERRY_GODOT                     the engine to use, 4.3 or newer; else godot4 or godot on PATH; else one is brought
   FERRY_GODOT_TEMPLATE            the release template of that engine, for the tests that export a game
   FERRY_ENET_PREFIX               a C library ENet to test against
+  FERRY_TEST_CHROMIUM             a browser of Chromium's kin to test with; else one on PATH; else one is brought
 ";
 
 fn main() -> ExitCode {

@@ -32,6 +32,7 @@ const PACKAGES: Wanted = Wanted {
     packages: &["libenet7", "libenet-dev"],
     suites: &["trixie", "forky"],
     with_dependencies: false,
+    left_out: &[],
     bound: Duration::from_secs(300),
 };
 

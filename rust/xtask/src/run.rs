@@ -54,6 +54,21 @@ pub(crate) fn exists(program: impl AsRef<OsStr>) -> bool {
     Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
 }
 
+/// All programs of these names on PATH, by name first.
+pub(crate) fn on_path(names: &[&str]) -> Vec<PathBuf> {
+    let endings: &[&str] = if cfg!(windows) { &[".exe", ".cmd", ".bat"] } else { &[""] };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).filter(|folder| folder.is_absolute()).collect();
+    let mut found = Vec::new();
+    for name in names {
+        for ending in endings {
+            let files = folders.iter().map(|folder| folder.join(format!("{name}{ending}")));
+            found.extend(files.filter(|file| file.is_file()));
+        }
+    }
+    found
+}
+
 /// What a quick question to another program answers on its standard output; an error carries what it said instead.
 pub(crate) fn answer(command: &mut Command) -> Result<String, String> {
     let output =

@@ -1,15 +1,17 @@
-//! `cargo xtask test`: every test there is, with what they need at hand: the library, Godot, the C library ENet.
+//! `cargo xtask test`: every test there is, with what they need at hand: the library, Godot, the C library ENet, a browser.
 //!
 //! Ends with the line `N passed, N failed`, counted over all test programs. What cannot be had does not stop the rest: the
-//! tests that need it fail, and the reason stands above the last line. Where ARGS choose packages, only those that talk to
-//! other programs (`ferry-tests`) have all this made ready.
+//! tests that need it fail, and the reason stands above the last line. Only a browser may be missing: the tests that need
+//! one then skip, and say so. Where ARGS choose packages, only those that talk to other programs (`ferry-tests`) have all
+//! this made ready.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::build::Build;
 use crate::oracle::{self, ORACLE_VARIABLE};
 use crate::run::{Step, cargo};
-use crate::{Outcome, godot, project};
+use crate::{Outcome, chromium, godot, project};
 
 /// Variables that tell the tests of the engine's program, its release template, and the project to run it on.
 const ENGINE_VARIABLE: &str = "FERRY_TEST_GODOT";
@@ -50,7 +52,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     if !status.as_ref().is_ok_and(std::process::ExitStatus::success) && tally.failed == 0 {
         tally.failed = 1;
     }
-    for reason in &surroundings.missing {
+    for reason in surroundings.missing.iter().chain(&surroundings.skipped) {
         eprintln!("{reason}");
     }
     println!("{tally}");
@@ -65,20 +67,22 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 #[derive(Default)]
 struct Surroundings {
     /// Variables to set, or to take away where there is nothing to name.
-    variables: Vec<(&'static str, Option<PathBuf>)>,
+    variables: Vec<(&'static str, Option<OsString>)>,
     /// What could not be had, and why.
     missing: Vec<String>,
+    /// As `missing`, but some machines cannot have it, and the tests go without.
+    skipped: Vec<String>,
 }
 
 impl Surroundings {
     fn bring() -> Self {
         let mut this = Self::default();
         let oracle = this.noting("no C ENet", oracle::bring());
-        this.variables.push((ORACLE_VARIABLE, oracle));
+        this.name(ORACLE_VARIABLE, oracle);
         // First, so that the usual one is what cargo has built last.
         let panicking = Build { panicking: true, ..Build::default() }.library();
         let panicking = this.noting("no library that panics", panicking);
-        this.variables.push((PANICKING_LIBRARY_VARIABLE, panicking));
+        this.name(PANICKING_LIBRARY_VARIABLE, panicking);
         for release in [false, true] {
             this.noting("no library", Build { release, ..Build::default() }.library());
         }
@@ -86,10 +90,29 @@ impl Surroundings {
         let project = engine.as_ref().map(project::prepare);
         let project = project.and_then(|project| this.noting("no project to test on", project));
         let template = engine.as_ref().and_then(|engine| engine.template.clone());
-        this.variables.push((ENGINE_VARIABLE, engine.map(|engine| engine.program)));
-        this.variables.push((TEMPLATE_VARIABLE, template));
-        this.variables.push((PROJECT_VARIABLE, project));
+        this.name(ENGINE_VARIABLE, engine.map(|engine| engine.program));
+        this.name(TEMPLATE_VARIABLE, template);
+        this.name(PROJECT_VARIABLE, project);
+        this.bring_browser();
         this
+    }
+
+    fn bring_browser(&mut self) {
+        let (program, reason) = match chromium::find() {
+            Ok(program) => (Some(program), None),
+            Err(reason) => {
+                let line = format!("no browser, so its tests are skipped: {reason}");
+                eprintln!("{line}");
+                self.skipped.push(line);
+                (None, Some(OsString::from(reason)))
+            }
+        };
+        self.name(chromium::BROWSER_VARIABLE, program);
+        self.variables.push((chromium::MISSING_VARIABLE, reason));
+    }
+
+    fn name(&mut self, variable: &'static str, path: Option<PathBuf>) {
+        self.variables.push((variable, path.map(PathBuf::into_os_string)));
     }
 
     fn noting<T>(&mut self, what: &str, outcome: Result<T, String>) -> Option<T> {

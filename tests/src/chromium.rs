@@ -1,0 +1,390 @@
+//! A page in a real browser: headless Chromium, opened on a page of `tests/pages`, and what the page tells.
+//!
+//! `cargo xtask test` brings the browser and names it in `FERRY_TEST_CHROMIUM`; where there is none to be had it says so,
+//! and [`missing`] tells the test, which then skips. [`Visit`] says which page, with which parameters. A small HTTP
+//! listener of this process serves it and takes what it posts: observations, `key = value` each, and one end. The page
+//! cannot pass by accident: without its end there is no [`Report`].
+//!
+//! Each visit has a browser and a profile of its own, gone when it is over, however it ends: the browser is told to end,
+//! then it and its parts are ended by the id of their group.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::project_copy::Folder;
+
+/// Names the browser.
+const BROWSER_VARIABLE: &str = "FERRY_TEST_CHROMIUM";
+
+/// Says why there is none.
+const MISSING_VARIABLE: &str = "FERRY_TEST_CHROMIUM_MISSING";
+
+/// What a page may take. Most take a second; the rest is for a machine under load.
+const VISIT_BOUND: Duration = Duration::from_secs(60);
+
+/// How often we look whether the page has come to its end.
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+
+/// A browser that is told to end does so in a tenth of a second.
+const END_BOUND: Duration = Duration::from_secs(3);
+
+/// A connection that asks for nothing: browsers open some in advance.
+const REQUEST_BOUND: Duration = Duration::from_secs(10);
+
+/// The longest request line and headers; a browser's take 500 bytes.
+const MAX_HEAD_BYTES: u64 = 1 << 14;
+
+/// The longest thing that a page may tell.
+const MAX_POST_BYTES: u64 = 1 << 16;
+
+/// How much of what a page tells is kept, and of what its browser writes. More than this and the test is broken.
+const MAX_LINES: usize = 1 << 12;
+
+/// How many of the browser's last lines a failure shows.
+const SHOWN_LINES: usize = 20;
+
+/// No window, nothing of its own on the network, nothing kept.
+const BROWSER_ARGUMENTS: [&str; 14] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--no-default-browser-check",
+    "--no-proxy-server",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-extensions",
+    "--mute-audio",
+    "--enable-logging=stderr",
+];
+
+/// Why there is no browser; none where there is one.
+///
+/// # Panics
+/// Where nothing was said about a browser at all.
+pub fn missing() -> Option<String> {
+    if std::env::var_os(BROWSER_VARIABLE).is_some() {
+        return None;
+    }
+    match std::env::var(MISSING_VARIABLE) {
+        Ok(reason) => Some(reason),
+        Err(_) => panic!("{BROWSER_VARIABLE} is not set: run `cargo xtask test`, which brings a browser"),
+    }
+}
+
+/// What is to be opened.
+#[derive(Clone, Debug)]
+pub struct Visit {
+    page: String,
+    query: Vec<String>,
+    trusted_key: Option<String>,
+    bound: Duration,
+}
+
+impl Visit {
+    /// A page of `tests/pages`.
+    pub fn to(page: &str) -> Self {
+        Self { page: page.to_owned(), query: Vec::new(), trusted_key: None, bound: VISIT_BOUND }
+    }
+
+    /// Adds `key=value` for the page to read.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl std::fmt::Display) -> Self {
+        self.query.push(format!("{key}={}", escaped(&value.to_string())));
+        self
+    }
+
+    /// Trusts certificates of this public key, whoever issued them: base64 of the SHA-256 of the key as certificates
+    /// hold it.
+    #[must_use]
+    pub fn trusting(mut self, key_hash: &str) -> Self {
+        self.trusted_key = Some(key_hash.to_owned());
+        self
+    }
+
+    /// Opens the page and waits for its end.
+    ///
+    /// # Panics
+    /// When the browser does not start, or the page fails or does not come to its end in time; with what it told so far.
+    pub fn report(self) -> Report {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port for the page");
+        listener.set_nonblocking(true).expect("the listener can be asked without waiting");
+        let port = listener.local_addr().expect("the listener has an address").port();
+        let address = format!("http://127.0.0.1:{port}/{}?{}", self.page, self.query.join("&"));
+        let mut browser = Browser::start(&address, self.trusted_key.as_deref());
+
+        let (sender, told) = sync_channel(MAX_LINES);
+        let mut report = Report { page: self.page, observations: Vec::new() };
+        let deadline = Instant::now() + self.bound;
+        loop {
+            if let Ok((stream, _)) = listener.accept() {
+                let sender = sender.clone();
+                // Ends with the request, or at its bound.
+                thread::spawn(move || drop(serve(&stream, &sender)));
+            }
+            match told.try_recv() {
+                Ok(Told::Observation(line)) => report.add(&line),
+                Ok(Told::End(how)) if how == "ok" => return report,
+                Ok(Told::End(how)) => panic!("{}", report.failed(&how, &browser.last_lines())),
+                Err(_) if Instant::now() > deadline => {
+                    panic!("{}", report.failed("not done in time", &browser.last_lines()));
+                }
+                Err(_) if browser.has_ended() => {
+                    panic!("{}", report.failed("the browser ended", &browser.last_lines()));
+                }
+                Err(_) => thread::sleep(LOOK_INTERVAL),
+            }
+        }
+    }
+}
+
+/// What a page has seen.
+#[derive(Clone, Debug)]
+pub struct Report {
+    page: String,
+    observations: Vec<(String, String)>,
+}
+
+impl Report {
+    /// All of it, in order.
+    pub fn observations(&self) -> Vec<(&str, &str)> {
+        self.observations.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
+    }
+
+    fn add(&mut self, line: &str) {
+        let (key, value) = line.split_once(" = ").unwrap_or((line, ""));
+        self.observations.push((key.to_owned(), value.to_owned()));
+    }
+
+    fn failed(&self, how: &str, browser: &str) -> String {
+        let seen: String =
+            self.observations.iter().map(|(key, value)| format!("  {key} = {value}\n")).collect();
+        format!("{}: {how}; it had seen\n{seen}and its browser wrote\n{browser}", self.page)
+    }
+}
+
+/// What a page posts.
+enum Told {
+    Observation(String),
+    End(String),
+}
+
+/// A running browser, with its profile.
+struct Browser {
+    child: Child,
+    lines: Receiver<String>,
+    said: Vec<String>,
+    _profile: Folder,
+}
+
+impl Browser {
+    fn start(address: &str, trusted_key: Option<&str>) -> Self {
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let profile = Folder::new(&format!("ferry-browser-{number}"));
+        let program = std::env::var_os(BROWSER_VARIABLE).map(PathBuf::from);
+        let program = program.expect("a test that found no browser has skipped");
+        let mut command = Command::new(&program);
+        command.args(BROWSER_ARGUMENTS);
+        command.arg(format!("--user-data-dir={}", profile.path().display()));
+        command.args(trusted_key.map(|hash| format!("--ignore-certificate-errors-spki-list={hash}")));
+        // What it leaves outside its profile goes there, too.
+        command.env("HOME", profile.path());
+        command.arg(address).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+        let errors = BufReader::new(child.stderr.take().expect("a pipe was asked for"));
+        let (sender, lines) = sync_channel(MAX_LINES);
+        // Ends with the browser. What is beyond the bound is read and dropped.
+        thread::spawn(move || {
+            errors.lines().map_while(Result::ok).for_each(|line| drop(sender.try_send(line)));
+        });
+        Self { child, lines, said: Vec::new(), _profile: profile }
+    }
+
+    /// Takes in what it writes. Whether it has ended, with all its parts: then nobody holds the other end of its pipe.
+    fn has_ended(&mut self) -> bool {
+        loop {
+            match self.lines.try_recv() {
+                Ok(line) if self.said.len() < MAX_LINES => self.said.push(line),
+                Ok(_) => {}
+                Err(TryRecvError::Empty) => return false,
+                Err(TryRecvError::Disconnected) => return true,
+            }
+        }
+    }
+
+    fn last_lines(&mut self) -> String {
+        self.has_ended();
+        let shown = &self.said[self.said.len().saturating_sub(SHOWN_LINES)..];
+        shown.iter().map(|line| format!("  | {line}\n")).collect()
+    }
+
+    /// Sends a signal to the browser, or to the group of it and its parts. The browser was not waited for, so that the id
+    /// is still its own.
+    #[cfg(unix)]
+    fn signal(&self, name: &str, group: bool) {
+        let id = format!("{}{}", if group { "-" } else { "" }, self.child.id());
+        let told = Command::new("kill").args([name, "--", &id]).stderr(Stdio::null()).status();
+        // It may have ended by itself in the meantime.
+        drop(told);
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        {
+            // Told to, it ends its parts and leaves its profile alone.
+            self.signal("-TERM", false);
+            let deadline = Instant::now() + END_BOUND;
+            while !self.has_ended() && Instant::now() < deadline {
+                thread::sleep(LOOK_INTERVAL);
+            }
+            self.signal("-KILL", true);
+        }
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Answers one request: a file of `tests/pages`, or thanks for what a page posts.
+fn serve(stream: &TcpStream, told: &SyncSender<Told>) -> std::io::Result<()> {
+    stream.set_nonblocking(false)?;
+    stream.set_read_timeout(Some(REQUEST_BOUND))?;
+    stream.set_write_timeout(Some(REQUEST_BOUND))?;
+    let Some(request) = Request::read(stream)? else { return Ok(()) };
+    match (request.method.as_str(), request.path.as_str()) {
+        ("POST", "/observe") => {
+            drop(told.try_send(Told::Observation(request.body)));
+            answer(stream, "204 No Content", "text/plain", &[])
+        }
+        ("POST", "/end") => {
+            // The page is shut as soon as this is known.
+            answer(stream, "204 No Content", "text/plain", &[])?;
+            drop(told.try_send(Told::End(request.body)));
+            Ok(())
+        }
+        ("GET", path) => match file_of_pages(path) {
+            Some((kind, content)) => answer(stream, "200 OK", kind, &content),
+            None => answer(stream, "404 Not Found", "text/plain", b"no such page"),
+        },
+        _ => answer(stream, "405 Method Not Allowed", "text/plain", &[]),
+    }
+}
+
+fn file_of_pages(path: &str) -> Option<(&'static str, Vec<u8>)> {
+    let name = path.strip_prefix('/')?;
+    let kind = match name.rsplit_once('.')? {
+        (_, "html") => "text/html",
+        (_, "js") => "text/javascript",
+        _ => return None,
+    };
+    let plain = name.chars().all(|letter| letter.is_ascii_alphanumeric() || "._-".contains(letter));
+    let content = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("pages").join(name));
+    plain.then(|| content.ok())?.map(|content| (kind, content))
+}
+
+fn answer(mut stream: &TcpStream, status: &str, kind: &str, content: &[u8]) -> std::io::Result<()> {
+    let length = content.len();
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(&[head.as_bytes(), content].concat())
+}
+
+struct Request {
+    method: String,
+    /// Without the query, which is the page's.
+    path: String,
+    body: String,
+}
+
+impl Request {
+    /// None where the connection ends without a whole one.
+    fn read(stream: &TcpStream) -> std::io::Result<Option<Self>> {
+        let mut reader = BufReader::new(stream);
+        let mut head = (&mut reader).take(MAX_HEAD_BYTES);
+        let mut line = String::new();
+        head.read_line(&mut line)?;
+        let mut words = line.split(' ');
+        let (Some(method), Some(target)) = (words.next(), words.next()) else { return Ok(None) };
+        let path = target.split('?').next().unwrap_or_default().to_owned();
+        let method = method.to_owned();
+        let mut length: u64 = 0;
+        loop {
+            line.clear();
+            if head.read_line(&mut line)? == 0 {
+                return Ok(None);
+            }
+            match line.trim().split_once(':') {
+                Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                    length = value.trim().parse().unwrap_or(0);
+                }
+                Some(_) => {}
+                None => break,
+            }
+        }
+        let mut body = Vec::new();
+        reader.take(length.min(MAX_POST_BYTES)).read_to_end(&mut body)?;
+        Ok(Some(Self { method, path, body: String::from_utf8_lossy(&body).into_owned() }))
+    }
+}
+
+/// For a query: what is not a letter or a digit goes by its number.
+fn escaped(text: &str) -> String {
+    let escape = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(escape).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_page_is_given_arrives_as_it_was() {
+        assert_eq!(escaped("ws://[::1]:80/a b"), "ws%3A%2F%2F%5B%3A%3A1%5D%3A80%2Fa%20b");
+        assert_eq!(escaped("1,é+"), "1%2C%C3%A9%2B");
+    }
+
+    #[test]
+    fn only_pages_are_served() {
+        assert!(file_of_pages("/join.html").is_some_and(|(kind, _)| kind == "text/html"));
+        assert!(file_of_pages("/player.js").is_some_and(|(kind, _)| kind == "text/javascript"));
+        for path in ["/", "/../Cargo.toml", "/../src/lib.rs", "//etc/x.html", "/none.html", "join.html"] {
+            assert!(file_of_pages(path).is_none(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_request_without_an_end_is_none() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+        let ask = |text: &str| {
+            let mut client =
+                TcpStream::connect(listener.local_addr().expect("an address")).expect("it listens");
+            client.write_all(text.as_bytes()).expect("room for a request");
+            drop(client);
+            let (stream, _) = listener.accept().expect("the connection");
+            Request::read(&stream).expect("readable").map(|request| (request.path, request.body))
+        };
+        let whole = Some(("/end".to_owned(), "ok".to_owned()));
+        assert_eq!(ask("POST /end?a=1 HTTP/1.1\r\nContent-Length: 2\r\n\r\nokay"), whole);
+        assert_eq!(ask("GET / HTTP/1.1\r\nHost: a\r\n"), None);
+        assert_eq!(ask(&format!("GET / HTTP/1.1\r\nA: {}", "a".repeat(1 << 15))), None);
+        assert_eq!(ask(""), None);
+    }
+}
