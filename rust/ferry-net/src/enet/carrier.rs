@@ -14,7 +14,7 @@ use super::link::Ending;
 use super::settings::HostSettings;
 use crate::limits::Limits;
 use crate::link::{LinkError, LinkId};
-use crate::multiplayer::{Carrier, Event, Upcoming};
+use crate::multiplayer::{Carrier, Event, Manners, Upcoming};
 use crate::packet::TransferMode;
 use crate::peer_id::PeerId;
 use crate::reason::{Farewell, Reason};
@@ -114,6 +114,8 @@ fn translate(event: command::Event) -> Event {
 }
 
 impl Carrier for Connection {
+    const MANNERS: Manners = Manners { keeps_refusing: false, always_relays: false, checks_targets: true };
+
     fn next_event(&self, hold: &mut dyn FnMut(Upcoming) -> bool) -> Option<Event> {
         self.next_event_unless(&mut |event| hold(upcoming(event))).map(translate)
     }

@@ -10,8 +10,22 @@ use crate::packet::TransferMode;
 use crate::reason::{Farewell, Reason};
 use crate::stats::{EndpointStats, LinkStats};
 
+/// In what the engine's own classes of multiplayer peers differ, and Ferry's with them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Manners {
+    /// What was said about refusing connections before a peer is opened stays.
+    pub keeps_refusing: bool,
+    /// Passing packets on between clients is possible, says also a peer that is closed.
+    pub always_relays: bool,
+    /// A client's target must be somebody, and whoever a server leaves out.
+    pub checks_targets: bool,
+}
+
 /// An endpoint that can carry a multiplayer game. A handle: clones mean the same endpoint.
 pub trait Carrier: Clone {
+    /// How a peer on such endpoints behaves.
+    const MANNERS: Manners;
+
     /// The next thing that happened, unless `hold` wants it to wait: then it stays the next.
     fn next_event(&self, hold: &mut dyn FnMut(Upcoming) -> bool) -> Option<Event>;
 

@@ -21,7 +21,7 @@ mod send;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Instant;
 
-pub use carrier::{Carrier, Event, Upcoming};
+pub use carrier::{Carrier, Event, Manners, Upcoming};
 pub use incoming::Packet;
 pub use send::{Overflow, PutError};
 
@@ -176,6 +176,7 @@ impl<C: Carrier> Multiplayer<C> {
     pub fn start_server(&mut self, carrier: C) -> Result<(), StateError> {
         self.start(Role::Server, Status::Connected, PeerId::SERVER.get())?;
         carrier.adopt();
+        carrier.set_refusing(self.refusing);
         self.carriers.insert(ONLY, carrier);
         Ok(())
     }
@@ -209,7 +210,9 @@ impl<C: Carrier> Multiplayer<C> {
         self.role = Some(role);
         self.status = status;
         self.unique_id = id;
-        self.refusing = false;
+        if !C::MANNERS.keeps_refusing {
+            self.refusing = false;
+        }
         self.departures = Departures::default();
         Ok(())
     }
@@ -268,7 +271,7 @@ impl<C: Carrier> Multiplayer<C> {
 
     /// Whether the server may pass packets on between its clients: not in a mesh, where all are connected.
     pub fn can_relay(&self) -> bool {
-        matches!(self.role, Some(Role::Server | Role::Client))
+        C::MANNERS.always_relays || matches!(self.role, Some(Role::Server | Role::Client))
     }
 
     /// The engine's status.
@@ -446,7 +449,9 @@ impl<C: Carrier> Multiplayer<C> {
         self.incoming.clear();
         self.held.clear();
         self.maker.forget_last();
-        self.refusing = false;
+        if !C::MANNERS.keeps_refusing {
+            self.refusing = false;
+        }
     }
 
     /// Lets what was put leave now.

@@ -59,7 +59,7 @@ impl<C: Carrier> Multiplayer<C> {
             return Err(PutError::NotConnected);
         }
         let target = self.target;
-        if target != 0 && !target.checked_abs().is_some_and(|id| self.peers.contains_key(&id)) {
+        if !self.is_somebody(target) {
             return Err(PutError::UnknownTarget(target));
         }
         let payload = self.maker.make(bytes);
@@ -77,6 +77,15 @@ impl<C: Carrier> Multiplayer<C> {
             }
         }
         outcome
+    }
+
+    fn is_somebody(&self, target: i32) -> bool {
+        let known = |id| self.peers.contains_key(&id);
+        if C::MANNERS.checks_targets {
+            target == 0 || target.checked_abs().is_some_and(known)
+        } else {
+            target <= 0 || self.role == Some(Role::Client) || known(target)
+        }
     }
 
     fn put_to(&mut self, id: i32, payload: Bytes) -> Result<(), PutError> {

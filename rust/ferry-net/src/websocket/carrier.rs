@@ -14,7 +14,7 @@ use super::link::Kind;
 use super::sockets::Sockets;
 use crate::limits::Limits;
 use crate::link::{LinkError, LinkId};
-use crate::multiplayer::{Carrier, Event, Upcoming};
+use crate::multiplayer::{Carrier, Event, Manners, Upcoming};
 use crate::packet::TransferMode;
 use crate::reason::{Farewell, Reason};
 use crate::stats::{EndpointStats, LinkStats};
@@ -42,6 +42,8 @@ fn translate(event: command::Event) -> Event {
 }
 
 impl Carrier for Sockets {
+    const MANNERS: Manners = Manners { keeps_refusing: true, always_relays: true, checks_targets: false };
+
     fn next_event(&self, hold: &mut dyn FnMut(Upcoming) -> bool) -> Option<Event> {
         self.next_event_unless(&mut |event| hold(upcoming(event))).map(translate)
     }

@@ -21,7 +21,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::close::{GOING_AWAY, Goodbye, NORMAL};
 use super::command::{Command, Event, Made, Notice};
 use super::driver::client::Target;
-use super::driver::{self, Common, Ends, Parts, upgrade};
+use super::driver::{self, Common, Configured, Ends, Parts};
 use super::link::{Kind, LinkShared, Order, Outgoing, Particulars, Phase};
 use super::pump::{self, Pump};
 use super::settings::Settings;
@@ -78,6 +78,8 @@ pub struct Sockets {
 struct Inner {
     side: GameSide<Command, Notice, Parts>,
     links: BTreeMap<LinkId, LinkView>,
+    /// What is left to tell of links that have ended; of the last ones, if there were very many.
+    departed: BTreeMap<LinkId, Departed>,
     common: Arc<Common>,
     local_port: u16,
     limits: Limits,
@@ -130,11 +132,11 @@ fn listen(
     limits: Limits,
     is_game: bool,
 ) -> Result<Sockets, CreateError> {
+    let configured = Configured::new(settings).map_err(CreateError::Invalid)?;
     let listener = listener(bind, port).map_err(CreateError::Bind)?;
     let local_port = listener.local_addr().map_err(CreateError::Bind)?.port();
-    let common = Arc::new(Common::new(identity, Goodbye::new(GOING_AWAY, "")));
-    let links = BTreeMap::new();
-    Sockets::open(Ends::Guests(listener), links, common, local_port, settings, limits, is_game)
+    let common = Common::new(identity, configured, Goodbye::new(GOING_AWAY, ""));
+    Ok(Sockets::open(Ends::Guests(listener), BTreeMap::new(), common, local_port, limits, is_game))
 }
 
 /// Opens a game's client and begins to connect. The server gives it its id.
@@ -204,9 +206,10 @@ fn one_link(
     limits: Limits,
     is_game: bool,
 ) -> Result<(Sockets, LinkId), CreateError> {
-    let common = Arc::new(Common::new(None, Goodbye::new(NORMAL, "")));
+    let configured = Configured::new(settings).map_err(CreateError::Invalid)?;
+    let common = Common::new(None, configured, Goodbye::new(NORMAL, ""));
     let links = BTreeMap::from([(ONLY, view)]);
-    Ok((Sockets::open(ends, links, common, 0, settings, limits, is_game)?, ONLY))
+    Ok((Sockets::open(ends, links, common, 0, limits, is_game), ONLY))
 }
 
 fn listener(bind: BindAddress, port: u16) -> io::Result<TcpListener> {
@@ -238,6 +241,15 @@ fn listen_at(ip: IpAddr, port: u16) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
+/// A link that has ended.
+struct Departed {
+    goodbye: Option<Goodbye>,
+    particulars: Particulars,
+}
+
+/// Links that are remembered after their end.
+const MOST_DEPARTED: usize = 4096;
+
 impl LinkView {
     fn new(particulars: Particulars) -> Self {
         Self { phase: Phase::Connecting, shared: Arc::default(), particulars }
@@ -248,21 +260,22 @@ impl Sockets {
     fn open(
         ends: Ends,
         links: BTreeMap<LinkId, LinkView>,
-        common: Arc<Common>,
+        common: Common,
         local_port: u16,
-        settings: Settings,
         limits: Limits,
         is_game: bool,
-    ) -> Result<Self, CreateError> {
-        let headers = upgrade::headers(&settings.headers).map_err(CreateError::Invalid)?;
-        let (max_packet, max_queued_packets) = (settings.max_packet, settings.max_queued_packets);
+    ) -> Self {
         let frees_port = matches!(ends, Ends::Guests(_));
         let (handle, port) = endpoint::pair(limits.inbound);
-        let parts = Parts { ends, port, common: common.clone(), settings, headers, limits, is_game };
+        let (max_packet, max_queued_packets) = common.outgoing_limits();
+        let common = Arc::new(common);
+        let parts = Parts { ends, port, common: common.clone(), limits, is_game };
         let start = |parts| runtime::spawn(|stopping| driver::run(parts, stopping));
         let side = GameSide::new(handle, parts, start, frees_port);
-        let inner = Inner { side, links, common, local_port, limits, max_packet, max_queued_packets };
-        Ok(Self { inner: Arc::new(Mutex::new(inner)) })
+        let departed = BTreeMap::new();
+        let inner =
+            Inner { side, links, departed, common, local_port, limits, max_packet, max_queued_packets };
+        Self { inner: Arc::new(Mutex::new(inner)) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -349,7 +362,7 @@ impl Sockets {
         }
         if !droppable {
             let (own, length) = (&view.shared, payload.len());
-            if own.queued.load(Ordering::Acquire) >= inner.max_queued_packets.max(1)
+            if own.queued.load(Ordering::Acquire) >= inner.max_queued_packets
                 || !own.room.reserve(length, inner.limits.outbound)
             {
                 return Err(LinkError::QueueFull(own.room.taken()));
@@ -396,9 +409,31 @@ impl Sockets {
         self.lock().links.get(&link).map(|view| view.phase)
     }
 
-    /// What else is known of a link.
+    /// What else is known of a link; for a while also after its end.
     pub fn particulars(&self, link: LinkId) -> Option<Particulars> {
-        self.lock().links.get(&link).map(|view| view.particulars.clone())
+        let inner = self.lock();
+        let standing = inner.links.get(&link).map(|view| &view.particulars);
+        standing.or_else(|| inner.departed.get(&link).map(|departed| &departed.particulars)).cloned()
+    }
+
+    /// Code and text of the goodbye that a link has ended with; `None` if it stands or ended without one.
+    pub fn goodbye(&self, link: LinkId) -> Option<(u16, String)> {
+        let inner = self.lock();
+        let goodbye = inner.departed.get(&link)?.goodbye.as_ref()?;
+        Some((goodbye.code, goodbye.text.clone()))
+    }
+
+    /// From now on, connections are made with these settings, and packets sent.
+    ///
+    /// # Errors
+    ///
+    /// If one makes no sense; then everything is as it was.
+    pub fn set_settings(&self, settings: Settings) -> Result<(), CreateError> {
+        let configured = Configured::new(settings).map_err(CreateError::Invalid)?;
+        let mut inner = self.lock();
+        inner.common.configure(configured);
+        (inner.max_packet, inner.max_queued_packets) = inner.common.outgoing_limits();
+        Ok(())
     }
 
     /// Bytes of packets that wait to be sent on a link.
@@ -468,7 +503,7 @@ impl Sockets {
         let mut inner = self.lock();
         let has_links = !inner.links.is_empty();
         inner.side.begin_close(has_links);
-        inner.links.clear();
+        inner.all_depart();
     }
 
     /// The second half: waits for the port, if there is one.
@@ -488,10 +523,26 @@ impl Inner {
     }
 
     fn drop_link(&mut self, link: LinkId) {
-        if self.links.remove(&link).is_some() {
+        if self.depart(link, None).is_some() {
             self.side.took_away(link);
             self.order(link, Order::Drop);
             self.side.flush();
+        }
+    }
+
+    /// A link has ended. Returns what is left of it, if there was one.
+    fn depart(&mut self, link: LinkId, goodbye: Option<Goodbye>) -> Option<Arc<LinkShared>> {
+        let LinkView { shared, particulars, .. } = self.links.remove(&link)?;
+        self.departed.insert(link, Departed { goodbye, particulars });
+        if self.departed.len() > MOST_DEPARTED {
+            self.departed.pop_first();
+        }
+        Some(shared)
+    }
+
+    fn all_depart(&mut self) {
+        while let Some(link) = self.links.keys().next().copied() {
+            self.depart(link, None);
         }
     }
 
@@ -512,14 +563,14 @@ impl Inner {
                 view.shared.fetched();
                 (view.phase == Phase::Open).then_some(event)
             }
-            Event::Closed { link, stats, .. } => {
-                let view = self.links.remove(link)?;
-                *stats = Some(view.shared.stats());
+            Event::Closed { link, code, text, stats, .. } => {
+                let goodbye = code.map(|code| Goodbye { code, text: text.clone() });
+                *stats = Some(self.depart(*link, goodbye)?.stats());
                 Some(event)
             }
             Event::Failed(_) => {
                 self.side.has_failed();
-                self.links.clear();
+                self.all_depart();
                 Some(event)
             }
         }

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio_rustls::{TlsConnector, TlsStream};
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::conversation::{self, Conversation, Introduction};
+use super::conversation::{Conversation, Introduction};
 use super::upgrade;
 use super::{Shared, given_up};
 use crate::aside;
@@ -81,17 +81,7 @@ async fn reach(
         Carriage::Tcp(Counted::new(tcp))
     };
     *step = Step::Upgrade;
-    let config = conversation::config(shared.settings.max_message);
-    let wire = Wire::new(carriage);
-    let (stream, protocol) = upgrade::ask(
-        wire,
-        url,
-        &shared.settings.protocols,
-        &shared.headers,
-        config,
-        shared.settings.max_message,
-    )
-    .await?;
+    let (stream, protocol) = upgrade::ask(Wire::new(carriage), url, &shared.configured()).await?;
     let particulars = Particulars {
         address: Some(address),
         protocol,

@@ -118,6 +118,8 @@ pub(super) struct Conversation {
     particulars: Particulars,
     introduction: Introduction,
     is_server: bool,
+    /// Messages that the game may leave unfetched.
+    most_unread: usize,
     limits: Limits,
     orders: Vec<Order>,
     queue: VecDeque<Outgoing>,
@@ -154,7 +156,8 @@ impl Conversation {
     ) -> Self {
         let now = Instant::now();
         let limits = shared.limits();
-        let heartbeat = shared.settings.heartbeat;
+        let configured = shared.configured();
+        let heartbeat = configured.settings.heartbeat;
         let alive = KeepAlive::new(now, limits.peer_timeout, heartbeat);
         Self {
             timer: Box::pin(tokio::time::sleep_until(alive.next_due().into())),
@@ -162,6 +165,7 @@ impl Conversation {
             particulars,
             introduction,
             is_server: role == Role::Server,
+            most_unread: configured.settings.max_queued_packets.max(1),
             limits,
             orders: Vec::new(),
             queue: VecDeque::new(),
@@ -411,9 +415,7 @@ impl Conversation {
         let unread = own.unread.load(Ordering::Acquire);
         if self.closing.is_none() {
             // Strangers wait in front of the inbox, too; at the end of things nobody needs room.
-            if unread >= self.shared.settings.max_queued_packets.max(1)
-                || (at_hand == 0 && !self.shared.port.has_room())
-            {
+            if unread >= self.most_unread || (at_hand == 0 && !self.shared.port.has_room()) {
                 self.alive.heard(Instant::now());
                 return false;
             }

@@ -11,7 +11,7 @@ mod assembly;
 pub(super) mod client;
 mod conversation;
 mod server;
-pub(super) mod upgrade;
+mod upgrade;
 mod waiting;
 
 use std::collections::{HashMap, HashSet};
@@ -55,19 +55,40 @@ const DELIVERY: Duration = Duration::from_secs(7);
 /// Connections whose links have ended, and that are still there for the last words. Beyond, they are just cut.
 const MOST_LINGERING: usize = 256;
 
+/// What connections are made with.
+#[derive(Debug)]
+pub(super) struct Configured {
+    pub(super) settings: Settings,
+    headers: HeaderMap,
+}
+
+impl Configured {
+    /// Reads the headers.
+    ///
+    /// # Errors
+    ///
+    /// Names the line that is none.
+    pub(super) fn new(settings: Settings) -> Result<Self, String> {
+        let headers = upgrade::headers(&settings.headers)?;
+        Ok(Self { settings, headers })
+    }
+}
+
 /// What the game and the network thread both look at.
 #[derive(Debug)]
 pub(super) struct Common {
     refusing: AtomicBool,
     tls: Mutex<Option<tls::Server>>,
+    configured: Mutex<Arc<Configured>>,
     pub(super) totals: Totals,
     /// What everybody is told when the endpoint is closed.
     pub(super) goodbye: Mutex<Goodbye>,
 }
 
 impl Common {
-    pub(super) fn new(tls: Option<tls::Server>, goodbye: Goodbye) -> Self {
+    pub(super) fn new(tls: Option<tls::Server>, configured: Configured, goodbye: Goodbye) -> Self {
         Self {
+            configured: Mutex::new(Arc::new(configured)),
             refusing: AtomicBool::new(false),
             tls: Mutex::new(tls),
             totals: Totals::default(),
@@ -81,6 +102,17 @@ impl Common {
 
     fn is_refusing(&self) -> bool {
         self.refusing.load(Ordering::Acquire)
+    }
+
+    /// The longest packet that may be sent, and how many may wait.
+    pub(super) fn outgoing_limits(&self) -> (usize, usize) {
+        let configured = lock(&self.configured);
+        (configured.settings.max_packet, configured.settings.max_queued_packets.max(1))
+    }
+
+    /// For connections to come.
+    pub(super) fn configure(&self, configured: Configured) {
+        *lock(&self.configured) = Arc::new(configured);
     }
 
     /// For connections to come.
@@ -146,8 +178,6 @@ pub(super) struct Parts {
     pub(super) ends: Ends,
     pub(super) port: Port<Command, Notice>,
     pub(super) common: Arc<Common>,
-    pub(super) settings: Settings,
-    pub(super) headers: HeaderMap,
     pub(super) limits: Limits,
     /// Whether the server's first message gives a client its id.
     pub(super) is_game: bool,
@@ -157,8 +187,6 @@ pub(super) struct Parts {
 struct Shared {
     port: Port<Command, Notice>,
     common: Arc<Common>,
-    settings: Settings,
-    headers: HeaderMap,
     is_game: bool,
     takes_guests: bool,
     limits: Mutex<Limits>,
@@ -174,6 +202,11 @@ struct Shared {
 }
 
 impl Shared {
+    /// For a connection that is being made.
+    fn configured(&self) -> Arc<Configured> {
+        lock(&self.common.configured).clone()
+    }
+
     fn limits(&self) -> Limits {
         *lock(&self.limits)
     }
@@ -276,12 +309,10 @@ impl Tasks {
 
 /// Runs an endpoint until its handle is closed or the library goes.
 pub(super) async fn run(parts: Parts, mut stopping: Stopping) {
-    let Parts { ends, port, common, settings, headers, limits, is_game } = parts;
+    let Parts { ends, port, common, limits, is_game } = parts;
     let shared = Arc::new(Shared {
         port,
         common,
-        settings,
-        headers,
         is_game,
         takes_guests: matches!(ends, Ends::Guests(_)),
         limits: Mutex::new(limits),

@@ -136,17 +136,7 @@ async fn shake_hands(tcp: TcpStream, from: SocketAddr, shared: &Shared) -> Resul
         None => Carriage::Tcp(Counted::new(tcp)),
         Some(identity) => encrypted(tcp, &identity).await?,
     };
-    let config = conversation::config(shared.settings.max_message);
-    let wire = Wire::new(carriage);
-    match upgrade::accept(
-        wire,
-        &shared.settings.protocols,
-        &shared.headers,
-        config,
-        shared.settings.max_message,
-    )
-    .await
-    {
+    match upgrade::accept(Wire::new(carriage), &shared.configured()).await {
         Ok(accepted) => Ok(accepted),
         Err(Refusal::Answered(why)) => Err(why),
         Err(Refusal::Gone(error)) => Err(format!("{from} hung up during the handshake: {error}")),
@@ -177,15 +167,9 @@ pub(super) async fn take_over(
     shared: Arc<Shared>,
 ) {
     let bound = shared.limits().connect_timeout;
-    let config = conversation::config(shared.settings.max_message);
+    let configured = shared.configured();
     let wire = Wire::new(Carriage::Pumped(end));
-    let upgrade = upgrade::accept(
-        wire,
-        &shared.settings.protocols,
-        &shared.headers,
-        config,
-        shared.settings.max_message,
-    );
+    let upgrade = upgrade::accept(wire, &configured);
     let accepted = tokio::select! {
         biased;
         () = given_up(&own) => return shared.gone(link, Introduction::None),
@@ -240,7 +224,8 @@ fn player_address(from: SocketAddr, headers: &HeaderMap, shared: &Shared) -> Soc
     let values = |name: &HeaderName| {
         headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect::<Vec<_>>()
     };
-    let trusted = &shared.settings.trusted_proxies;
+    let configured = shared.configured();
+    let trusted = &configured.settings.trusted_proxies;
     if trusted.is_empty() {
         return from;
     }
@@ -254,7 +239,7 @@ impl Shared {
     fn refusal(&self) -> Option<Reason> {
         if self.common.is_refusing() {
             Some(Reason::Refused)
-        } else if self.links().len() >= self.settings.max_clients || !self.port.has_room() {
+        } else if self.links().len() >= self.configured().settings.max_clients || !self.port.has_room() {
             // A game that hears nobody for so long that its inbox is full has no room for more.
             Some(Reason::ServerFull)
         } else {

@@ -18,8 +18,10 @@ use tokio_tungstenite::tungstenite::handshake::machine::TryParse;
 use tokio_tungstenite::tungstenite::handshake::server::{self, Request, create_response};
 use tokio_tungstenite::tungstenite::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use tokio_tungstenite::tungstenite::http::{self, StatusCode, Version};
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::Role;
 
+use super::Configured;
+use super::conversation::config;
 use crate::reason::{Farewell, Reason};
 use crate::websocket::url::Url;
 use crate::websocket::wire::Wire;
@@ -70,17 +72,12 @@ pub(super) enum Refusal {
     Gone(io::Error),
 }
 
-/// Reads a request and answers it. Messages may have so many bytes.
-pub(super) async fn accept(
-    mut wire: Wire,
-    protocols: &[String],
-    own_headers: &HeaderMap,
-    config: WebSocketConfig,
-    max_message: usize,
-) -> Result<Accepted, Refusal> {
+/// Reads a request and answers it.
+pub(super) async fn accept(mut wire: Wire, configured: &Configured) -> Result<Accepted, Refusal> {
+    let Configured { settings, headers: own_headers } = configured;
     let answer = match read_head(&mut wire).await.map_err(Refusal::Gone)? {
         Some(head) => parse(&head).and_then(|(request, length)| {
-            let (response, protocol) = answer(&request, protocols, own_headers)?;
+            let (response, protocol) = answer(&request, &settings.protocols, own_headers)?;
             Ok((request, head[length..].to_vec(), response, protocol))
         }),
         None => Err(Rejected::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the request is too long")),
@@ -95,11 +92,12 @@ pub(super) async fn accept(
     let mut bytes = Vec::with_capacity(USUAL_HEAD);
     server::write_response(&mut bytes, &response).map_err(|error| gone(&error))?;
     wire.write_all(&bytes).await.map_err(Refusal::Gone)?;
-    wire.begin_frames(max_message, &tail).map_err(|violation| gone(&violation))?;
+    wire.begin_frames(settings.max_message, &tail).map_err(|violation| gone(&violation))?;
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let asked = format!("{host}{}", request.uri());
     let headers = request.into_parts().0.headers;
-    let stream = WebSocketStream::from_raw_socket(wire, Role::Server, Some(config)).await;
+    let stream =
+        WebSocketStream::from_raw_socket(wire, Role::Server, Some(config(settings.max_message))).await;
     Ok(Accepted { stream, protocol, asked, headers })
 }
 
@@ -220,14 +218,12 @@ pub(super) fn not_encrypted() -> Rejected {
 pub(super) async fn ask(
     mut wire: Wire,
     url: &Url,
-    protocols: &[String],
-    own_headers: &HeaderMap,
-    config: WebSocketConfig,
-    max_message: usize,
+    configured: &Configured,
 ) -> Result<(WebSocketStream<Wire>, String), Farewell> {
+    let Configured { settings, headers } = configured;
     let broke =
         |error: io::Error| refused(format!("the server hung up during the WebSocket handshake: {error}"));
-    let (request, key) = request(url, protocols, own_headers)
+    let (request, key) = request(url, &settings.protocols, headers)
         .map_err(WsError::from)
         .and_then(generate_request)
         .map_err(|error| refused(error.to_string()))?;
@@ -242,9 +238,11 @@ pub(super) async fn ask(
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(refused(what_it_said(response.status(), &mut wire, &head[length..]).await));
     }
-    let protocol = check(&response, &key, protocols).map_err(|what| refused(what.to_owned()))?;
-    wire.begin_frames(max_message, &head[length..]).map_err(|violation| refused(violation.to_string()))?;
-    let stream = WebSocketStream::from_raw_socket(wire, Role::Client, Some(config)).await;
+    let protocol = check(&response, &key, &settings.protocols).map_err(|what| refused(what.to_owned()))?;
+    wire.begin_frames(settings.max_message, &head[length..])
+        .map_err(|violation| refused(violation.to_string()))?;
+    let stream =
+        WebSocketStream::from_raw_socket(wire, Role::Client, Some(config(settings.max_message))).await;
     Ok((stream, protocol))
 }
 
