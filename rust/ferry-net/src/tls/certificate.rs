@@ -11,17 +11,24 @@ use std::net::IpAddr;
 
 use rustls::CertificateError;
 use rustls::pki_types::{CertificateDer, UnixTime};
-use x509_cert::Certificate;
-use x509_cert::der::asn1::ObjectIdentifier;
-use x509_cert::der::{Any, DateTime, Decode, Encode, Tag, Tagged};
+use x509_cert::der::asn1::{AnyRef, ObjectIdentifier};
+use x509_cert::der::oid::AssociatedOid;
+use x509_cert::der::{self, Any, DateTime, Decode, Encode, Reader, SliceReader, Tag, TagNumber, Tagged};
+use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAltName};
 use x509_cert::name::Name;
+use x509_cert::spki::SubjectPublicKeyInfoOwned;
+use x509_cert::time::Validity;
 
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 const FOR_SERVERS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
 const FOR_ANYTHING: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+
+/// Where a certificate says its version, if it does, and where its extensions are.
+const VERSION: Tag = Tag::ContextSpecific { constructed: true, number: TagNumber(0) };
+const EXTENSIONS: Tag = Tag::ContextSpecific { constructed: true, number: TagNumber(3) };
 
 /// What is read of a certificate.
 #[derive(Clone, Debug)]
@@ -53,26 +60,25 @@ enum AlternativeName {
 impl Facts {
     /// Reads a certificate; a phrase if it cannot be read.
     pub(super) fn of(der: &CertificateDer<'_>) -> Result<Self, String> {
-        let certificate = Certificate::from_der(der).map_err(|error| error.to_string())?;
-        let body = certificate.tbs_certificate();
-        let constraints = body.get_extension::<BasicConstraints>().map_err(|error| error.to_string())?;
-        let usage = body.get_extension::<KeyUsage>().map_err(|error| error.to_string())?;
-        let purposes = body.get_extension::<ExtendedKeyUsage>().map_err(|error| error.to_string())?;
-        let is_authority = constraints.is_some_and(|(_, constraints)| constraints.ca);
+        let body = Body::read(der).map_err(|error| error.to_string())?;
+        let constraints: Option<BasicConstraints> = body.extension().map_err(|error| error.to_string())?;
+        let usage: Option<KeyUsage> = body.extension().map_err(|error| error.to_string())?;
+        let purposes: Option<ExtendedKeyUsage> = body.extension().map_err(|error| error.to_string())?;
+        let is_authority = constraints.is_some_and(|constraints| constraints.ca);
         let encoded = |name: &Name| name.to_der().map_err(|error| error.to_string());
         Ok(Self {
-            alternative_names: alternative_names(&certificate),
-            common_names: common_names(body.subject()),
-            not_before: UnixTime::since_unix_epoch(body.validity().not_before.to_unix_duration()),
-            not_after: UnixTime::since_unix_epoch(body.validity().not_after.to_unix_duration()),
-            subject: encoded(body.subject())?,
-            issuer: encoded(body.issuer())?,
+            alternative_names: alternative_names(&body),
+            common_names: common_names(&body.subject),
+            not_before: UnixTime::since_unix_epoch(body.validity.not_before.to_unix_duration()),
+            not_after: UnixTime::since_unix_epoch(body.validity.not_after.to_unix_duration()),
+            subject: encoded(&body.subject)?,
+            issuer: encoded(&body.issuer)?,
             is_authority,
-            may_sign: is_authority && usage.is_none_or(|(_, usage)| usage.key_cert_sign()),
-            is_for_servers: purposes.is_none_or(|(_, purposes)| {
+            may_sign: is_authority && usage.is_none_or(|usage| usage.key_cert_sign()),
+            is_for_servers: purposes.is_none_or(|purposes| {
                 purposes.0.iter().any(|purpose| *purpose == FOR_SERVERS || *purpose == FOR_ANYTHING)
             }),
-            is_ed25519: body.subject_public_key_info().algorithm.oid == ED25519,
+            is_ed25519: body.key.algorithm.oid == ED25519,
         })
     }
 
@@ -137,6 +143,56 @@ impl Facts {
     }
 }
 
+/// What is looked at of a certificate. x509-cert's own type also reads the serial number, and refuses one that is not
+/// written in the shortest way; of those that the engine makes, one in 256 is not.
+struct Body {
+    issuer: Name,
+    validity: Validity,
+    subject: Name,
+    key: SubjectPublicKeyInfoOwned,
+    extensions: Vec<Extension>,
+}
+
+impl Body {
+    fn read(der: &[u8]) -> der::Result<Self> {
+        let mut reader = SliceReader::new(der)?;
+        let body = reader.sequence(|certificate: &mut SliceReader<'_>| {
+            let body = certificate.sequence(Self::read_signed)?;
+            let (_algorithm, _signature) = (AnyRef::decode(certificate)?, AnyRef::decode(certificate)?);
+            der::Result::Ok(body)
+        })?;
+        reader.finish()?;
+        Ok(body)
+    }
+
+    fn read_signed(reader: &mut SliceReader<'_>) -> der::Result<Self> {
+        if AnyRef::decode(reader)?.tag() == VERSION {
+            let _serial = AnyRef::decode(reader)?;
+        }
+        let _algorithm = AnyRef::decode(reader)?;
+        let mut this = Self {
+            issuer: Name::decode(reader)?,
+            validity: Validity::decode(reader)?,
+            subject: Name::decode(reader)?,
+            key: SubjectPublicKeyInfoOwned::decode(reader)?,
+            extensions: Vec::new(),
+        };
+        while !reader.is_finished() {
+            let part = AnyRef::decode(reader)?;
+            if part.tag() == EXTENSIONS {
+                this.extensions = Vec::from_der(part.value())?;
+            }
+        }
+        Ok(this)
+    }
+
+    /// An extension, if it is there.
+    fn extension<'a, T: AssociatedOid + Decode<'a, Error = der::Error>>(&'a self) -> der::Result<Option<T>> {
+        let found = self.extensions.iter().find(|extension| extension.extn_id == T::OID);
+        found.map(|extension| T::from_der(extension.extn_value.as_bytes())).transpose()
+    }
+}
+
 /// A name of a certificate, which may begin with a wildcard, and a host's name.
 fn fits(pattern: &str, host: &str) -> bool {
     let pattern = pattern.strip_suffix('.').unwrap_or(pattern);
@@ -150,10 +206,10 @@ fn fits(pattern: &str, host: &str) -> bool {
 }
 
 /// The alternative names, if it has any. Those that cannot be read fit nothing, but are there.
-fn alternative_names(certificate: &Certificate) -> Option<Vec<AlternativeName>> {
-    let names = match certificate.tbs_certificate().get_extension::<SubjectAltName>() {
+fn alternative_names(body: &Body) -> Option<Vec<AlternativeName>> {
+    let names = match body.extension::<SubjectAltName>() {
         Ok(None) => return None,
-        Ok(Some((_, names))) => names.0,
+        Ok(Some(names)) => names.0,
         Err(_) => Vec::new(),
     };
     let name_of = |name: &GeneralName| match name {
@@ -240,6 +296,14 @@ mod tests {
         assert_eq!(facts.names(), ["localhost"]);
         assert_eq!(date(facts.not_before), "2014-01-01 00:00 UTC");
         assert_eq!(date(facts.not_after), "2034-01-01 00:00 UTC");
+    }
+
+    /// The engine writes twenty random bytes as the serial number, also if the shortest way would be nineteen.
+    #[test]
+    fn a_serial_number_that_is_not_written_in_the_shortest_way_is_borne() {
+        let odd = include_str!("fixtures/odd_serial.crt");
+        let facts = Facts::of(&CertificateDer::from_pem_slice(odd.as_bytes()).expect("PEM"));
+        assert_eq!(facts.expect("a certificate").names(), ["localhost"]);
     }
 
     #[test]

@@ -36,7 +36,9 @@ fn translate(event: command::Event) -> Event {
         command::Event::Message { link, payload, .. } => {
             Event::Received { link, channel: 0, mode: TransferMode::Reliable, payload }
         }
-        command::Event::Closed { link, farewell, stats, .. } => Event::Disconnected { link, farewell, stats },
+        command::Event::Closed { link, farewell, stats, .. } => {
+            Event::Disconnected { link, farewell, stats: stats.map(|stats| *stats) }
+        }
         command::Event::Failed(farewell) => Event::Failed(farewell),
     }
 }

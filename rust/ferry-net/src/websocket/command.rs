@@ -77,7 +77,7 @@ pub enum Event {
         /// Why.
         farewell: Farewell,
         /// Its last figures; the game's side puts them in.
-        stats: Option<LinkStats>,
+        stats: Option<Box<LinkStats>>,
     },
     /// The endpoint has failed; all links are gone with it.
     Failed(Farewell),
@@ -86,7 +86,7 @@ pub enum Event {
 /// What the driver hands over: the event, and for a new link its other particulars.
 pub(crate) struct Notice {
     pub(crate) event: Event,
-    pub(crate) made: Option<Made>,
+    pub(crate) made: Option<Box<Made>>,
 }
 
 /// What the game's side needs to know of a link that has just been made.

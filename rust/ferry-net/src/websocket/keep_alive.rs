@@ -49,16 +49,21 @@ impl KeepAlive {
             rtt: None,
             jitter: None,
         };
-        this.set(peer_timeout, heartbeat);
+        this.set(now, peer_timeout, heartbeat);
         this
     }
 
     /// Sets the times. A heartbeat of the game's own also bounds the patience: one ping without an answer until the next is
-    /// due, and a little.
-    pub(super) fn set(&mut self, peer_timeout: Duration, heartbeat: Option<Duration>) {
+    /// due, and a little. Who is given less patience has it from now on.
+    pub(super) fn set(&mut self, now: Instant, peer_timeout: Duration, heartbeat: Option<Duration>) {
         let usual = USUAL_INTERVAL.min(peer_timeout / PINGS_WITHIN_PATIENCE);
         self.interval = heartbeat.map_or(usual, |heartbeat| heartbeat.min(peer_timeout));
-        self.patience = heartbeat.map_or(peer_timeout, |heartbeat| peer_timeout.min(heartbeat * 2));
+        self.next_ping = self.next_ping.min(now + self.interval);
+        let patience = heartbeat.map_or(peer_timeout, |heartbeat| peer_timeout.min(heartbeat * 2));
+        if patience < self.patience {
+            self.heard = now;
+        }
+        self.patience = patience;
     }
 
     /// Something has come.
@@ -185,6 +190,18 @@ mod tests {
         alive.ping(start);
         assert!(alive.ping(start + SECOND).is_some());
         assert!(!alive.is_dead(start + SECOND) && alive.is_dead(start + 2 * SECOND));
+    }
+
+    #[test]
+    fn shorter_times_count_from_when_they_are_set() {
+        let start = Instant::now();
+        let mut alive = KeepAlive::new(start, 30 * SECOND, None);
+        alive.ping(start);
+        let later = start + 4 * SECOND;
+        alive.set(later, 30 * SECOND, Some(SECOND));
+        assert!(!alive.is_dead(later));
+        assert!(alive.ping(later + SECOND).is_some());
+        assert!(!alive.is_dead(later + SECOND) && alive.is_dead(later + 2 * SECOND));
     }
 
     #[test]

@@ -27,7 +27,7 @@ struct Shared {
     writer: Option<Waker>,
     /// The engine's stream has ended.
     hung_up: bool,
-    /// The network thread's side has ended.
+    /// The network thread's side sends no more.
     finished: bool,
     traffic: Traffic,
 }
@@ -170,6 +170,7 @@ impl AsyncWrite for PumpEnd {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        lock(&self.0).finished = true;
         Poll::Ready(Ok(()))
     }
 }

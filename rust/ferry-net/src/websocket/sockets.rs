@@ -550,7 +550,7 @@ impl Inner {
     fn see(&mut self, Notice { mut event, made }: Notice) -> Option<Event> {
         match &mut event {
             Event::Connected { link, .. } => {
-                let Made { shared, particulars, incoming } = made?;
+                let Made { shared, particulars, incoming } = *made?;
                 // A link that this end asked for and gave up meanwhile stays given up.
                 if !incoming && !self.links.contains_key(link) {
                     return None;
@@ -565,7 +565,7 @@ impl Inner {
             }
             Event::Closed { link, code, text, stats, .. } => {
                 let goodbye = code.map(|code| Goodbye { code, text: text.clone() });
-                *stats = Some(self.depart(*link, goodbye)?.stats());
+                *stats = Some(Box::new(self.depart(*link, goodbye)?.stats()));
                 Some(event)
             }
             Event::Failed(_) => {

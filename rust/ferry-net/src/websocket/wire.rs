@@ -31,11 +31,13 @@ const LINGER: Duration = Duration::from_secs(1);
 const KEPT: usize = 1024;
 
 thread_local! {
+    /// Reading borrows it while TLS may write an answer, so each has its own.
+    static JOINED: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_AT_ONCE].into_boxed_slice());
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_AT_ONCE].into_boxed_slice());
 }
 
 /// What went over a stream.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Traffic {
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
@@ -70,8 +72,6 @@ impl AsyncRead for Counted {
     }
 }
 
-/// Slices are written one by one: the system's call for many at once ends a process like the engine's, which does not
-/// ignore SIGPIPE, when the other end has hung up.
 impl AsyncWrite for Counted {
     fn poll_write(
         mut self: Pin<&mut Self>,
@@ -82,6 +82,28 @@ impl AsyncWrite for Counted {
         self.traffic.bytes_out += written as u64;
         self.traffic.writes += 1;
         Poll::Ready(Ok(written))
+    }
+
+    /// TLS hands over its records as slices. The system's call for many of them ends a process like the engine's, which does
+    /// not ignore SIGPIPE, when the other end has hung up; so they are joined.
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        JOINED.with_borrow_mut(|scratch| {
+            let mut length = 0;
+            for slice in slices {
+                let taken = slice.len().min(scratch.len() - length);
+                scratch[length..length + taken].copy_from_slice(&slice[..taken]);
+                length += taken;
+            }
+            self.poll_write(context, &scratch[..length])
+        })
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -13,8 +13,9 @@ use crate::link::LinkId;
 /// What each link may hold without asking: more than most messages.
 pub(super) const FREE: usize = 64 * 1024;
 
-/// What all links may hold together, beyond; the oldest one may exceed it by one message.
-const SHARED: usize = 64 * 1024 * 1024;
+/// What all links may hold together, beyond; the oldest one may exceed it by one message. Memory for pieces doubles as it
+/// grows, so that it is up to twice as much.
+const SHARED: usize = 32 * 1024 * 1024;
 
 /// How long a message may take while others wait for its room: 16 MiB at 4 Mbit/s.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -77,7 +78,7 @@ mod tests {
         let start = Instant::now();
         for number in 0..4 {
             let now = start + Duration::from_millis(u64::from(number));
-            assert_eq!(assembly.holds(LinkId(number), 15 * MEGABYTE, now), Verdict::GoOn);
+            assert_eq!(assembly.holds(LinkId(number), 7 * MEGABYTE, now), Verdict::GoOn);
         }
         assert_eq!(assembly.holds(LinkId(4), 6 * MEGABYTE, start + PATIENCE / 2), Verdict::Wait);
         assert_eq!(assembly.holds(LinkId(0), 16 * MEGABYTE, start + PATIENCE / 2), Verdict::GoOn);

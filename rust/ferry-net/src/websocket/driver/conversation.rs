@@ -215,7 +215,7 @@ impl Conversation {
     fn connected(&self, id: Option<PeerId>) -> Notice {
         let incoming = !matches!(self.introduction, Introduction::Awaited(_)) && self.shared.takes_guests();
         let (shared, particulars) = (self.own.clone(), self.particulars.clone());
-        let made = Some(Made { shared, particulars, incoming });
+        let made = Some(Box::new(Made { shared, particulars, incoming }));
         Notice { event: Event::Connected { link: self.link, id }, made }
     }
 
@@ -251,12 +251,8 @@ impl Conversation {
         if let Poll::Ready(ended) = self.read(context) {
             return Poll::Ready(ended);
         }
-        let now = Instant::now();
-        if let Some(ended) = self.pass_time(context, now) {
+        if let Some(ended) = self.pass_time(context, Instant::now()) {
             return Poll::Ready(ended);
-        }
-        if now - self.published >= PUBLISH_EVERY {
-            self.publish(now);
         }
         Poll::Pending
     }
@@ -280,7 +276,7 @@ impl Conversation {
                 Order::NoDelay(enabled) => self.stream.get_ref().set_no_delay(enabled),
                 Order::Heartbeat(interval) => {
                     self.heartbeat = interval;
-                    self.alive.set(self.limits.peer_timeout, interval);
+                    self.alive.set(Instant::now(), self.limits.peer_timeout, interval);
                 }
             }
         }
@@ -559,7 +555,7 @@ impl Conversation {
     fn pass_time(&mut self, context: &mut Context<'_>, now: Instant) -> Option<Ended> {
         let limits = self.shared.limits();
         if limits.peer_timeout != self.limits.peer_timeout {
-            self.alive.set(limits.peer_timeout, self.heartbeat);
+            self.alive.set(now, limits.peer_timeout, self.heartbeat);
         }
         self.limits = limits;
         let due = match &self.closing {
@@ -585,6 +581,7 @@ impl Conversation {
             _ if self.assembling => due.min(now + LOOK_AGAIN),
             _ => due,
         };
+        let due = self.publish_when_due(now).map_or(due, |publish| due.min(publish));
         if self.timer.deadline().into_std() != due {
             self.timer.as_mut().reset(due.into());
         }
@@ -596,6 +593,20 @@ impl Conversation {
 
     fn introduction_is_overdue(&self, now: Instant) -> bool {
         matches!(self.introduction, Introduction::Awaited(until) if now >= until)
+    }
+
+    /// Shows new figures, if it is time; or says when it is.
+    fn publish_when_due(&mut self, now: Instant) -> Option<Instant> {
+        let traffic = self.stream.get_ref().traffic();
+        if traffic == self.counted {
+            return None;
+        }
+        let due = self.published + PUBLISH_EVERY;
+        if now < due {
+            return Some(due);
+        }
+        self.publish(now);
+        None
     }
 
     fn publish(&mut self, now: Instant) {

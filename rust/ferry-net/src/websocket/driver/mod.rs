@@ -360,8 +360,11 @@ fn begin(ends: Ends, shared: &Arc<Shared>, tasks: &mut Tasks) -> io::Result<Opti
 async fn attend(shared: &Arc<Shared>, door: &mut Option<Door>, tasks: &mut Tasks, stopping: &mut Stopping) {
     let mut commands = Vec::new();
     let mut touched = Vec::new();
+    // What was set before the endpoint was armed holds before anybody comes in.
+    let mut at_once = true;
     loop {
-        let taken = shared.port.take_commands(&mut commands, Instant::now(), stopping.asked());
+        let at_once = std::mem::take(&mut at_once) || stopping.asked();
+        let taken = shared.port.take_commands(&mut commands, Instant::now(), at_once);
         obey(shared, &mut commands, &mut touched);
         if taken.closed || stopping.asked() {
             return;

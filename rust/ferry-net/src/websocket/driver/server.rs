@@ -65,17 +65,19 @@ impl Door {
         tasks: &mut Tasks,
     ) {
         self.shut_until = None;
-        let mut next = Some(first);
-        for _ in 0..TAKEN_IN_A_TURN {
+        let mut next = first;
+        // What is taken is begun: one more than the turn's share would be dropped.
+        for _ in 1..TAKEN_IN_A_TURN {
             match next {
-                Some(Ok((tcp, from))) => begin(tcp, canonical(from), shared, tasks),
-                Some(Err(error)) => {
-                    self.trouble(&error, shared);
-                    return;
-                }
-                None => return,
+                Ok((tcp, from)) => begin(tcp, canonical(from), shared, tasks),
+                Err(error) => return self.trouble(&error, shared),
             }
-            next = self.listener.accept().now_or_never();
+            let Some(more) = self.listener.accept().now_or_never() else { return };
+            next = more;
+        }
+        match next {
+            Ok((tcp, from)) => begin(tcp, canonical(from), shared, tasks),
+            Err(error) => self.trouble(&error, shared),
         }
     }
 
