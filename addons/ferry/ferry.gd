@@ -27,7 +27,18 @@ static func enet_connection() -> RefCounted:
 	return _first_of([&"FerryENetConnection", &"ENetConnection"])
 
 
-# Null where none is there, as in an engine built without the ENet module.
+## A [code]FerryWebSocketMultiplayerPeer[/code], or a [WebSocketMultiplayerPeer]: in web builds the latter, which goes through
+## the browser and understands Ferry's servers.
+static func websocket_peer() -> MultiplayerPeer:
+	return _first_of([&"FerryWebSocketMultiplayerPeer", &"WebSocketMultiplayerPeer"])
+
+
+## A [code]FerryWebSocketPeer[/code], or a [WebSocketPeer].
+static func websocket_connection() -> PacketPeer:
+	return _first_of([&"FerryWebSocketPeer", &"WebSocketPeer"])
+
+
+# Null where none is there, as in an engine built without one of these modules.
 static func _first_of(classes: Array[StringName]) -> RefCounted:
 	for name in classes:
 		if _is_there(name):

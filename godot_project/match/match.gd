@@ -7,7 +7,8 @@ extends Node2D
 ## [MultiplayerSynchronizer] in each boat brings its place.
 ##
 ## Without arguments a menu opens. With them (after [code]--[/code]) it starts at once:
-## [code]--role=server|client --name=anna --port=7000 --address=127.0.0.1 --class=ENetMultiplayerPeer[/code].
+## [code]--role=server|client --name=anna --port=7000 --address=127.0.0.1 --transport=enet|websocket
+## --class=ENetMultiplayerPeer[/code].
 ## [code]--script=demo[/code], or no display, plays the scripted match of [code]script.gd[/code].
 
 ## Somebody can play, or can no more. On a client these tell of the others, too.
@@ -28,6 +29,7 @@ signal reported(from: int, text: String)
 signal ended(why: String)
 
 const DEFAULT_PORT := 7000
+const MAX_PLAYERS := 32
 const MAX_NAME := 16
 const WATER := Rect2(40.0, 60.0, 880.0, 500.0)
 
@@ -79,18 +81,28 @@ func _ready() -> void:
 ## Opens as a server. An empty text, or what went wrong.
 func host(port: int) -> String:
 	peer = _new_peer()
-	var error: Error = peer.create_server(port, 32)
+	var error: Error
+	if _is_websocket():
+		if port == 0 and not peer.has_method("get_local_port"):
+			port = _free_port()
+		error = peer.create_server(port)
+	else:
+		error = peer.create_server(port, MAX_PLAYERS)
 	if error != OK:
 		return _not_started("Cannot listen on port %d: %s" % [port, error_string(error)])
 	_start()
-	print("FERRY_MATCH port=%d" % peer.host.get_local_port())
+	print("FERRY_MATCH port=%d" % _local_port(port))
 	return ""
 
 
 ## Opens as a client. An empty text, or what went wrong.
 func join(address: String, port: int) -> String:
 	peer = _new_peer()
-	var error: Error = peer.create_client(address, port)
+	var error: Error
+	if _is_websocket():
+		error = peer.create_client(_url(address, port))
+	else:
+		error = peer.create_client(address, port)
 	if error != OK:
 		return _not_started("Cannot connect to %s, port %d: %s" % [address, port, error_string(error)])
 	_start()
@@ -149,7 +161,8 @@ func figures_of(id: int) -> Dictionary:
 		return peer.get_peer_stats(id)
 	if peer.get_connection_status() != MultiplayerPeer.CONNECTION_CONNECTED:
 		return {}
-	var connection: ENetPacketPeer = peer.get_peer(id)
+	# The built-in WebSocket has no figures.
+	var connection := peer.get_peer(id) as ENetPacketPeer
 	if connection == null or not connection.is_active():
 		return {}
 	return {"rtt": connection.get_statistic(ENetPacketPeer.PEER_ROUND_TRIP_TIME) / 1000.0}
@@ -206,7 +219,38 @@ func _new_peer() -> MultiplayerPeer:
 	# Ferry's, or the one that an argument names: the game is the same.
 	var chosen: String = options.get("class", "")
 	_last_heading = Vector2.ZERO
-	return Ferry.enet_peer() if chosen.is_empty() else ClassDB.instantiate(chosen)
+	if not chosen.is_empty():
+		return ClassDB.instantiate(chosen)
+	if options.get("transport", "enet") == "websocket":
+		var websocket: MultiplayerPeer = Ferry.websocket_peer()
+		if "max_clients" in websocket:
+			websocket.max_clients = MAX_PLAYERS
+		return websocket
+	return Ferry.enet_peer()
+
+
+# The two transports are opened a little differently; everything else is the same.
+func _is_websocket() -> bool:
+	return peer.get_class().contains("WebSocket")
+
+
+func _url(address: String, port: int) -> String:
+	if address.contains("://"):
+		return address
+	return "ws://%s:%d" % ["[%s]" % address if address.contains(":") else address, port]
+
+
+func _local_port(asked: int) -> int:
+	if not _is_websocket():
+		return peer.host.get_local_port()
+	return peer.get_local_port() if peer.has_method("get_local_port") else asked
+
+
+# The built-in WebSocket server does not tell which port the system chose.
+func _free_port() -> int:
+	var server := TCPServer.new()
+	server.listen(0)
+	return server.get_local_port()
 
 
 func _start() -> void:

@@ -120,7 +120,7 @@ func _as_client() -> void:
 		"anna":
 			await _until(func() -> bool: return not _why.is_empty(), "thrown out")
 			# Only Ferry's server says why.
-			_check_reason("anna", "KICKED" if _words.has("this is FerryENetMultiplayerPeer") else "REMOTE_CLOSE")
+			_check_reason("anna", "KICKED" if _server_is_ferrys() else "REMOTE_CLOSE")
 		"cleo":
 			await _until(func() -> bool: return _left.has("anna") and _left.has("ben"), "alone")
 			_check(game.avatars.get_child_count() == 1, "only cleo's boat is left")
@@ -157,6 +157,10 @@ func _talk(me: String) -> void:
 	for who: String in _greetings:
 		_check(_greetings[who] == "ahoy from %s" % who, "a greeting: %s" % _greetings[who])
 	print("heard %s" % ", ".join(PackedStringArray(_greetings.values())))
+
+
+func _server_is_ferrys() -> bool:
+	return _words.any(func(word: String) -> bool: return word.begins_with("this is Ferry"))
 
 
 # The built-in classes know no reasons.

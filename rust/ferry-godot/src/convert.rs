@@ -1,6 +1,6 @@
 //! Between the engine's types and ferry-net's.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ferry_net::bind_address::BindAddress;
@@ -9,6 +9,7 @@ use ferry_net::link::LinkError;
 use ferry_net::multiplayer::{PutError, StateError};
 use ferry_net::packet::TransferMode;
 use ferry_net::stats::{EndpointStats, LinkStats};
+use ferry_net::websocket;
 use godot::global::Error;
 use godot::prelude::*;
 
@@ -66,9 +67,28 @@ pub(crate) fn link_error(error: LinkError) -> Error {
         LinkError::Gone => Error::ERR_UNCONFIGURED,
         LinkError::NotConnected => Error::FAILED,
         LinkError::NoSuchChannel(_) | LinkError::TooLarge => Error::ERR_INVALID_PARAMETER,
-        LinkError::QueueFull(_) => Error::ERR_OUT_OF_MEMORY,
+        LinkError::QueueFull(_) | LinkError::OverLimit(_) => Error::ERR_OUT_OF_MEMORY,
         LinkError::NoFreeLink => Error::ERR_CANT_CREATE,
     }
+}
+
+/// How a WebSocket endpoint that could not be made shows: a port that somebody has is what the engine's listening socket says.
+pub(crate) fn open_error(error: &websocket::CreateError) -> Error {
+    match error {
+        websocket::CreateError::Invalid(_) => Error::ERR_INVALID_PARAMETER,
+        websocket::CreateError::Bind(_) => Error::ERR_ALREADY_IN_USE,
+    }
+}
+
+/// Says what is wrong with an argument.
+pub(crate) fn invalid(text: String) -> Error {
+    godot_error!("{text}");
+    Error::ERR_INVALID_PARAMETER
+}
+
+/// The engine's way to say how a call went.
+pub(crate) fn outcome(result: Result<(), Error>) -> Error {
+    result.err().unwrap_or(Error::OK)
 }
 
 /// An address to bind to, as the engine writes it: `*` is all.
@@ -80,10 +100,23 @@ pub(crate) fn bind_address(text: &str) -> Option<BindAddress> {
     text.parse().ok().map(BindAddress::Ip)
 }
 
+/// An address as the engine writes it: of IPv6 all eight numbers.
+pub(crate) fn ip_text(ip: IpAddr) -> String {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => ip.segments().map(|segment| format!("{segment:x}")).join(":"),
+    }
+}
+
 /// A time in seconds as a property takes it.
 pub(crate) fn seconds(seconds: f64) -> Duration {
-    let seconds = if seconds.is_nan() { SHORTEST_SECONDS } else { seconds };
-    Duration::from_secs_f64(seconds.clamp(SHORTEST_SECONDS, LONGEST_SECONDS))
+    seconds_from(SHORTEST_SECONDS, seconds)
+}
+
+/// Likewise, with a shortest time of its own.
+pub(crate) fn seconds_from(shortest: f64, seconds: f64) -> Duration {
+    let seconds = if seconds.is_nan() { shortest } else { seconds };
+    Duration::from_secs_f64(seconds.clamp(shortest, LONGEST_SECONDS))
 }
 
 /// A number of bytes as a property takes it.
@@ -106,7 +139,7 @@ fn time(time: Option<Duration>) -> f64 {
 
 /// The figures of a peer, as `get_peer_stats` gives them.
 pub(crate) fn peer_figures(stats: &LinkStats, transport: &str, encrypted: bool) -> VarDictionary {
-    let address = stats.address.map(|address| address.ip().to_string()).unwrap_or_default();
+    let address = stats.address.map(|address| ip_text(address.ip())).unwrap_or_default();
     vdict! {
         "rtt" => time(stats.rtt),
         "jitter" => time(stats.jitter),
@@ -136,5 +169,22 @@ pub(crate) fn total_figures(stats: &EndpointStats, peers: usize, empty_packets: 
         "connections_refused" => count(stats.connections_refused),
         "packets_dropped" => count(stats.packets_dropped),
         "empty_packets" => count(empty_packets),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_written_as_the_engine_writes_them() {
+        for (text, written) in [
+            ("127.0.0.1", "127.0.0.1"),
+            ("::1", "0:0:0:0:0:0:0:1"),
+            ("2001:db8::ff", "2001:db8:0:0:0:0:0:ff"),
+            ("::ffff:1.2.3.4", "1.2.3.4"),
+        ] {
+            assert_eq!(ip_text(text.parse().unwrap()), written);
+        }
     }
 }

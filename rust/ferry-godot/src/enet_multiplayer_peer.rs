@@ -5,18 +5,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ferry_net::bind_address::BindAddress;
 use ferry_net::enet::{self, Connection, Target};
-use ferry_net::limits::Limits;
-use ferry_net::multiplayer::{Notice, Overflow, Role, StateError};
-use ferry_net::reason::Farewell;
+use ferry_net::multiplayer::{Notice, Role, StateError};
 use godot::classes::MultiplayerPeerExtension;
 use godot::global::Error;
 use godot::prelude::*;
 
-use crate::convert;
+use crate::convert::{self, invalid, outcome};
 use crate::enet_connection::{FerryENetConnection, channel_count, host_settings};
 use crate::enet_packet_peer::FerryENetPacketPeer;
-use crate::frame;
-use crate::peer_state::{PeerClass, PeerState, flush_frame};
+use crate::peer_methods::peer_methods;
+use crate::peer_state::{PeerClass, PeerState, WhenIdle, report_refused, tell};
 use crate::virtual_calls::multiplayer_peer;
 
 /// The most channels of a game besides channel 0.
@@ -94,28 +92,29 @@ impl Default for SetUp {
 }
 
 multiplayer_peer!(FerryENetMultiplayerPeer);
+peer_methods!(FerryENetMultiplayerPeer, __godot_FerryENetMultiplayerPeer_Funcs);
 
 impl PeerClass for FerryENetMultiplayerPeer {
     type Carrier = Connection;
+
+    const TRANSPORT: &'static str = "enet";
+
+    const WHEN_IDLE: WhenIdle = WhenIdle {
+        complains_when_closed: true,
+        read_unconnected: Error::ERR_UNAVAILABLE,
+        channel_of_none: 1,
+    };
 
     fn state(&self) -> &Arc<PeerState<Connection>> {
         &self.state
     }
 
-    fn tell(this: &mut Gd<Self>, notice: Notice) {
-        let mut signals = this.signals();
-        match notice {
-            Notice::PeerConnected(id) => signals.peer_connected().emit(i64::from(id)),
-            Notice::PeerDisconnected(id) => signals.peer_disconnected().emit(i64::from(id)),
-            Notice::PeerLost(id, Farewell { reason, detail }) => {
-                signals.peer_lost().emit(i64::from(id), reason as i64, &GString::from(&detail));
-            }
-            Notice::ConnectionSucceeded => signals.connection_succeeded().emit(),
-            Notice::ConnectionFailed(farewell) => signals.connection_failed().emit(farewell.reason as i64),
-            Notice::ServerDisconnected(farewell) => {
-                signals.server_disconnected().emit(farewell.reason as i64);
-            }
-        }
+    fn is_encrypted(&self) -> bool {
+        false
+    }
+
+    fn max_packet_size(&self) -> i32 {
+        convert::MAX_PACKET_SIZE
     }
 
     fn closed(&self) {
@@ -135,7 +134,7 @@ impl FerryENetMultiplayerPeer {
 
     fn check_inactive(&self) -> Result<(), Error> {
         let outcome = self.state.lock().check_inactive();
-        outcome.map_err(refused)
+        outcome.map_err(report_refused)
     }
 
     fn started(&self, connection: Connection) {
@@ -161,7 +160,7 @@ impl FerryENetMultiplayerPeer {
         let limits = self.state.lock().limits();
         let connection = enet::open_server(settings, limits).map_err(cannot_create)?;
         let outcome = self.state.lock().start_server(connection.clone());
-        outcome.map_err(refused)?;
+        outcome.map_err(report_refused)?;
         self.started(connection);
         Ok(())
     }
@@ -192,7 +191,7 @@ impl FerryENetMultiplayerPeer {
         let (connection, link, id) =
             enet::open_client(settings, target, channels, limits).map_err(cannot_create)?;
         let outcome = self.state.lock().start_client(connection.clone(), link, Some(id));
-        outcome.map_err(refused)?;
+        outcome.map_err(report_refused)?;
         self.started(connection);
         Ok(())
     }
@@ -201,7 +200,7 @@ impl FerryENetMultiplayerPeer {
         let host = host.ok_or_else(|| invalid("The host is null.".to_owned()))?;
         let role = self.state.lock().role();
         if role != Some(Role::Mesh) {
-            return Err(refused(StateError::NotAMesh));
+            return Err(report_refused(StateError::NotAMesh));
         }
         let (connection, link) = host.bind().only_peer().ok_or_else(|| {
             invalid("The provided host must have exactly one peer in the connected state.".to_owned())
@@ -211,44 +210,15 @@ impl FerryENetMultiplayerPeer {
             .filter(|id| *id > 0)
             .ok_or_else(|| invalid(format!("The ID of a peer must be greater than 0, not {id}.")))?;
         let outcome = self.state.lock().add_mesh_peer(id, connection, link);
-        outcome.map_err(refused)?;
+        outcome.map_err(report_refused)?;
         self.set_up().mesh.insert(i64::from(id), host);
         Ok(id)
     }
-
-    fn limits(&self) -> Limits {
-        self.state.lock().limits()
-    }
-
-    fn change_limits(&self, change: impl FnOnce(&mut Limits)) {
-        let mut peer = self.state.lock();
-        let mut limits = peer.limits();
-        change(&mut limits);
-        peer.set_limits(limits);
-    }
-
-    fn farewell(&self, id: i64) -> Farewell {
-        self.state.lock().farewell(i32::try_from(id).unwrap_or(0))
-    }
-}
-
-fn refused(error: StateError) -> Error {
-    godot_error!("{error}");
-    convert::state_error(error)
-}
-
-fn invalid(text: String) -> Error {
-    godot_error!("{text}");
-    Error::ERR_INVALID_PARAMETER
 }
 
 fn cannot_create(error: enet::CreateError) -> Error {
     godot_error!("Couldn't create an ENet host: {error}.");
     convert::create_error(&error)
-}
-
-fn outcome(result: Result<(), Error>) -> Error {
-    result.err().unwrap_or(Error::OK)
 }
 
 #[godot_api]
@@ -313,7 +283,7 @@ impl FerryENetMultiplayerPeer {
     fn create_mesh(&self, unique_id: i64) -> Error {
         let id = i32::try_from(unique_id).unwrap_or(0);
         let started = self.state.lock().start_mesh(id);
-        outcome(started.map_err(refused))
+        outcome(started.map_err(report_refused))
     }
 
     /// Brings the connection to the member [code]peer_id[/code] into a mesh: a host with exactly one peer, which is connected.
@@ -322,7 +292,7 @@ impl FerryENetMultiplayerPeer {
         let added = this.bind().take_into_mesh(peer_id, host);
         match added {
             Ok(id) => {
-                Self::tell(&mut this, Notice::PeerConnected(id));
+                tell(&mut this, Notice::PeerConnected(id));
                 Error::OK
             }
             Err(error) => error,
@@ -367,114 +337,5 @@ impl FerryENetMultiplayerPeer {
             set_up.mesh.get(&id).or(set_up.host.as_ref()).cloned()
         };
         host?.bind().peer(link)
-    }
-
-    /// Why the connection to a peer ended, or (for 1, on a client) could not be made, as one of [FerryDisconnect];
-    /// [constant FerryDisconnect.NONE] while it stands. Remembered until this peer is opened again.
-    #[func]
-    fn get_disconnect_reason(&self, id: i64) -> i64 {
-        self.farewell(id).reason as i64
-    }
-
-    /// The same in words, with what else is known: for a log or a message to the player.
-    #[func]
-    fn get_disconnect_text(&self, id: i64) -> GString {
-        GString::from(&self.farewell(id).to_string())
-    }
-
-    /// Figures of the connection to a peer, at most 50 ms old; the last ones if it has ended, empty if there was none.
-    ///
-    /// [code]rtt[/code] and [code]jitter[/code] in seconds (-1 if not measured yet), [code]loss[/code] from 0 to 1,
-    /// [code]bytes_sent[/code], [code]bytes_received[/code] (on the wire), [code]packets_sent[/code], [code]packets_received[/code]
-    /// (the game's), [code]packets_dropped[/code] (unreliable ones, at this end), [code]queued_bytes[/code],
-    /// [code]address[/code], [code]port[/code], [code]transport[/code], [code]encrypted[/code].
-    #[func]
-    fn get_peer_stats(&self, id: i64) -> VarDictionary {
-        let stats = i32::try_from(id).ok().and_then(|id| self.state.lock().stats(id));
-        stats.map_or_else(VarDictionary::new, |stats| convert::peer_figures(&stats, "enet", false))
-    }
-
-    /// Figures of everything together: [code]peers[/code], [code]bytes_sent[/code], [code]bytes_received[/code],
-    /// [code]datagrams_sent[/code], [code]datagrams_received[/code], [code]datagrams_rejected[/code] (what strangers sent),
-    /// [code]connections_refused[/code], [code]packets_dropped[/code], [code]empty_packets[/code].
-    #[func]
-    fn get_stats(&self) -> VarDictionary {
-        let peer = self.state.lock();
-        convert::total_figures(&peer.endpoint_stats(), peer.peer_ids().len(), peer.empty_packets())
-    }
-
-    /// See [member connect_timeout].
-    #[func]
-    fn get_connect_timeout(&self) -> f64 {
-        self.limits().connect_timeout.as_secs_f64()
-    }
-
-    /// See [member connect_timeout].
-    #[func]
-    fn set_connect_timeout(&self, seconds: f64) {
-        self.change_limits(|limits| limits.connect_timeout = convert::seconds(seconds));
-    }
-
-    /// See [member peer_timeout].
-    #[func]
-    fn get_peer_timeout(&self) -> f64 {
-        self.limits().peer_timeout.as_secs_f64()
-    }
-
-    /// See [member peer_timeout].
-    #[func]
-    fn set_peer_timeout(&self, seconds: f64) {
-        self.change_limits(|limits| limits.peer_timeout = convert::seconds(seconds));
-    }
-
-    /// See [member outbound_queue_limit].
-    #[func]
-    fn get_outbound_queue_limit(&self) -> i64 {
-        convert::int(self.limits().outbound)
-    }
-
-    /// See [member outbound_queue_limit].
-    #[func]
-    fn set_outbound_queue_limit(&self, bytes: i64) {
-        self.change_limits(|limits| limits.outbound = convert::bytes(bytes));
-    }
-
-    /// See [member inbound_queue_limit].
-    #[func]
-    fn get_inbound_queue_limit(&self) -> i64 {
-        convert::int(self.limits().inbound)
-    }
-
-    /// See [member inbound_queue_limit].
-    #[func]
-    fn set_inbound_queue_limit(&self, bytes: i64) {
-        self.change_limits(|limits| limits.inbound = convert::bytes(bytes));
-    }
-
-    /// See [member reliable_overflow].
-    #[func]
-    fn get_reliable_overflow(&self) -> i64 {
-        self.state.lock().overflow() as i64
-    }
-
-    /// See [member reliable_overflow].
-    #[func]
-    fn set_reliable_overflow(&self, overflow: i64) {
-        match overflow {
-            0 => self.state.lock().set_overflow(Overflow::Disconnect),
-            1 => self.state.lock().set_overflow(Overflow::ReturnError),
-            other => godot_error!("reliable_overflow is 0 or 1, not {other}."),
-        }
-    }
-
-    // The two below are for `frame`, and not in the help.
-    #[func]
-    fn _ferry_deferred_calls_run(&self) {
-        frame::deferred_calls_run(&self.to_gd());
-    }
-
-    #[func]
-    fn _ferry_frame_ended(&self) {
-        flush_frame(&self.to_gd());
     }
 }

@@ -12,7 +12,7 @@ use godot::global::Error;
 use godot::meta::conv::RawPtr;
 use godot::prelude::*;
 
-use crate::convert::{MAX_PACKET_SIZE, link_error};
+use crate::convert::{self, MAX_PACKET_SIZE, link_error};
 use crate::enums::{PeerState, PeerStatistic};
 use crate::guard::guarded;
 use crate::raw_packet::{self, LengthOut, PacketOut};
@@ -262,7 +262,7 @@ impl FerryENetPacketPeer {
     #[func]
     fn get_remote_address(&self) -> GString {
         let address = self.connection.address(self.link).filter(|_| self.check_active());
-        address.map_or_else(GString::new, |address| GString::from(&address.ip().to_string()))
+        address.map_or_else(GString::new, |address| GString::from(&convert::ip_text(address.ip())))
     }
 
     /// The port of the other end.

@@ -15,11 +15,18 @@ mod enums;
 mod frame;
 mod guard;
 mod log;
+mod peer_methods;
 mod peer_state;
 mod raw_packet;
+mod stream_pump;
+mod tls;
 mod tls_options;
 mod unload;
 mod virtual_calls;
+mod websocket_connection;
+mod websocket_multiplayer_peer;
+mod websocket_peer;
+mod websocket_settings;
 
 use godot::init::InitStage;
 use godot::prelude::*;

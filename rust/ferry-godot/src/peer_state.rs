@@ -3,11 +3,11 @@
 //! The class holds this in an `Arc`; virtual calls reach it without going through gdext's cell (see `virtual_calls`), scripts'
 //! calls through it. One lock guards the peer; it is never held while signals go out, so that handlers may do anything.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ferry_net::multiplayer::{Carrier, Multiplayer, Notice, PutError};
+use ferry_net::multiplayer::{Carrier, Multiplayer, Notice, PutError, StateError, Status};
 use ferry_net::packet::TransferMode;
+use ferry_net::reason::Farewell;
 use godot::classes::MultiplayerPeerExtension;
 use godot::global::Error;
 use godot::obj::bounds::DeclUser;
@@ -15,26 +15,47 @@ use godot::obj::{Bounds, WithBaseField};
 use godot::prelude::*;
 
 use crate::convert;
-use crate::frame;
+use crate::frame::{Frame, Framed};
 use crate::log;
 
 const NOT_ACTIVE: &str = "The multiplayer instance isn't currently active.";
 
 /// A Godot class that is a multiplayer peer.
 pub(crate) trait PeerClass:
-    WithBaseField + Bounds<Declarer = DeclUser> + Inherits<MultiplayerPeerExtension>
+    WithBaseField + Bounds<Declarer = DeclUser> + Inherits<MultiplayerPeerExtension> + Inherits<RefCounted>
 {
     /// What carries its packets.
     type Carrier: Carrier + Send + 'static;
 
+    /// What `get_peer_stats` calls it.
+    const TRANSPORT: &'static str;
+
+    /// How it answers while there is nothing to answer with.
+    const WHEN_IDLE: WhenIdle;
+
     /// Its state, always the same.
     fn state(&self) -> &Arc<PeerState<Self::Carrier>>;
 
-    /// Emits the signal of a notice.
-    fn tell(this: &mut Gd<Self>, notice: Notice);
+    /// Whether its connections are encrypted, or were when it was open last.
+    fn is_encrypted(&self) -> bool;
+
+    /// The longest packet that can be put.
+    fn max_packet_size(&self) -> i32;
 
     /// It has been closed.
     fn closed(&self);
+}
+
+/// The engine's own classes answer a little differently from each other while they are not open, or have no packet; so do
+/// ours.
+#[derive(Clone, Copy)]
+pub(crate) struct WhenIdle {
+    /// Polling, or asking for the own id, is an error while it is not open.
+    pub(crate) complains_when_closed: bool,
+    /// Reading, while it is not connected.
+    pub(crate) read_unconnected: Error,
+    /// The channel of a packet that is not there.
+    pub(crate) channel_of_none: i32,
 }
 
 /// The state behind a class.
@@ -43,17 +64,12 @@ pub(crate) type StateOf<P> = PeerState<<P as PeerClass>::Carrier>;
 /// The state of one multiplayer peer.
 pub(crate) struct PeerState<C: Carrier> {
     peer: Mutex<Multiplayer<C>>,
-    flush_is_coming: AtomicBool,
-    polled: AtomicBool,
+    frame: Frame,
 }
 
 impl<C: Carrier> Default for PeerState<C> {
     fn default() -> Self {
-        Self {
-            peer: Mutex::default(),
-            flush_is_coming: AtomicBool::new(false),
-            polled: AtomicBool::new(false),
-        }
+        Self { peer: Mutex::default(), frame: Frame::default() }
     }
 }
 
@@ -73,9 +89,7 @@ impl<C: Carrier> PeerState<C> {
 
     /// Lets what is queued leave at the frame's end.
     pub(crate) fn flush_at_end_of_frame(&self, this: impl FnOnce() -> InstanceId) {
-        if !self.flush_is_coming.swap(true, Ordering::AcqRel) {
-            frame::flush_at_end(this());
-        }
+        self.frame.flush_at_end(this);
     }
 
     /// Takes the next packet. Its bytes stay where they are until the next is taken.
@@ -90,8 +104,8 @@ impl<C: Carrier> PeerState<C> {
         self.lock().next_packet().map_or(TransferMode::Reliable, |packet| packet.mode)
     }
 
-    pub(crate) fn packet_channel(&self) -> i32 {
-        self.lock().next_packet().map_or(1, |packet| packet.channel)
+    pub(crate) fn packet_channel(&self, of_none: i32) -> i32 {
+        self.lock().next_packet().map_or(of_none, |packet| packet.channel)
     }
 
     pub(crate) fn packet_peer(&self) -> i32 {
@@ -104,8 +118,8 @@ impl<C: Carrier> PeerState<C> {
     }
 }
 
-/// For the test that a panic does not look like success.
-fn provoke_panic(asked: bool) {
+/// For the tests that a panic does not look like success.
+pub(crate) fn provoke_panic(asked: bool) {
     assert!(!(asked && cfg!(feature = "provoke-panics")), "a panic on purpose");
 }
 
@@ -118,14 +132,56 @@ pub(crate) fn report_put(outcome: Result<(), PutError>) -> Error {
 }
 
 /// Says that there was no packet to read.
-pub(crate) fn report_no_packet() -> Error {
+pub(crate) fn report_no_packet<P: PeerClass>(state: &StateOf<P>) -> Error {
+    if state.lock().status() != Status::Connected && P::WHEN_IDLE.read_unconnected != Error::ERR_UNAVAILABLE {
+        godot_error!("Nothing can be read: this peer is not connected.");
+        return P::WHEN_IDLE.read_unconnected;
+    }
     godot_error!("No incoming packets available.");
     Error::ERR_UNAVAILABLE
 }
 
-/// Says that a peer is not open.
-pub(crate) fn report_not_active() {
-    godot_error!("{NOT_ACTIVE}");
+/// Says that a peer is not open, where that is an error.
+pub(crate) fn report_not_active<P: PeerClass>() {
+    if P::WHEN_IDLE.complains_when_closed {
+        godot_error!("{NOT_ACTIVE}");
+    }
+}
+
+/// Says why a call was refused.
+pub(crate) fn report_refused(error: StateError) -> Error {
+    godot_error!("{error}");
+    convert::state_error(error)
+}
+
+impl<P: PeerClass> Framed for P {
+    fn with_frame<R>(&self, body: impl FnOnce(&Frame) -> R) -> R {
+        body(&self.state().frame)
+    }
+
+    fn flush(&self) {
+        self.state().lock().flush();
+    }
+}
+
+/// Emits the signal of a notice. By name, since each class has signals of its own; nothing of it is borrowed, so that a
+/// handler may do anything.
+pub(crate) fn tell<P: PeerClass>(this: &mut Gd<P>, notice: Notice) {
+    let mut object = this.clone().upcast::<RefCounted>();
+    match notice {
+        Notice::PeerConnected(id) => object.emit_signal("peer_connected", vslice![id]),
+        Notice::PeerDisconnected(id) => object.emit_signal("peer_disconnected", vslice![id]),
+        Notice::PeerLost(id, Farewell { reason, detail }) => {
+            object.emit_signal("peer_lost", vslice![id, reason as i64, detail.as_str()])
+        }
+        Notice::ConnectionSucceeded => object.emit_signal("connection_succeeded", &[]),
+        Notice::ConnectionFailed(farewell) => {
+            object.emit_signal("connection_failed", vslice![farewell.reason as i64])
+        }
+        Notice::ServerDisconnected(farewell) => {
+            object.emit_signal("server_disconnected", vslice![farewell.reason as i64])
+        }
+    };
 }
 
 /// Polls: tells the game everything that has happened, one by one.
@@ -135,16 +191,16 @@ pub(crate) fn poll<P: PeerClass>(mut this: Gd<P>) {
         let mut peer = state.lock();
         if !peer.is_active() {
             drop(peer);
-            report_not_active();
+            report_not_active::<P>();
             return;
         }
         peer.begin_poll();
     }
-    state.polled.store(true, Ordering::Release);
+    state.frame.note_poll();
     loop {
         let notice = state.lock().next_notice();
         let Some(notice) = notice else { break };
-        P::tell(&mut this, notice);
+        tell(&mut this, notice);
     }
     clear_if_closed(&this, &state);
     log::print_waiting();
@@ -174,17 +230,4 @@ pub(crate) fn disconnect_peer<P: PeerClass>(this: &Gd<P>, id: i32, force: bool) 
         godot_error!("{error}");
     }
     clear_if_closed(this, &state);
-}
-
-/// Lets what is queued leave: the frame has ended.
-pub(crate) fn flush_frame<P: PeerClass>(this: &Gd<P>) {
-    let state = this.bind().state().clone();
-    state.flush_is_coming.store(false, Ordering::Release);
-    state.polled.store(false, Ordering::Release);
-    state.lock().flush();
-}
-
-/// Whether it was polled since the last frame's end.
-pub(crate) fn was_polled<P: PeerClass>(this: &Gd<P>) -> bool {
-    this.bind().state().polled.load(Ordering::Acquire)
 }

@@ -4,7 +4,7 @@ use godot::global::Error;
 use godot::meta::conv::RawPtr;
 use godot::obj::EngineEnum;
 
-use crate::peer_state::{PeerClass, PeerState, report_no_packet, report_put};
+use crate::peer_state::{PeerClass, StateOf, report_no_packet, report_put};
 use crate::virtual_calls::{Arguments, Instance};
 
 /// `Error.FAILED`, as the engine passes it.
@@ -15,16 +15,13 @@ pub(crate) const FAILED: i32 = 1;
 /// # Safety
 ///
 /// The arguments must be those that the engine passed to the `_get_packet` that is running.
-pub(crate) unsafe fn take<C: ferry_net::multiplayer::Carrier>(
-    arguments: Arguments,
-    state: &PeerState<C>,
-) -> i32 {
+pub(crate) unsafe fn take<P: PeerClass>(arguments: Arguments, state: &StateOf<P>) -> i32 {
     // SAFETY: the engine passes the places of a pointer and of a length.
     let (packet, length): (*mut *const u8, *mut i32) = unsafe { (arguments.get(0), arguments.get(1)) };
     // First: whatever happens then, the engine does not read where nothing was written.
     // SAFETY: the places are the engine's.
     unsafe { lend(packet, length, (std::ptr::null(), 0)) };
-    let Some(bytes) = state.take_packet() else { return report_no_packet().ord() };
+    let Some(bytes) = state.take_packet() else { return report_no_packet::<P>(state).ord() };
     // SAFETY: as above; the bytes stay until the next packet is taken.
     unsafe { lend(packet, length, bytes) };
     Error::OK.ord()
@@ -35,11 +32,7 @@ pub(crate) unsafe fn take<C: ferry_net::multiplayer::Carrier>(
 /// # Safety
 ///
 /// The arguments must be those that the engine passed to the `_put_packet` that is running, for this instance of class `P`.
-pub(crate) unsafe fn put<P: PeerClass>(
-    arguments: Arguments,
-    state: &PeerState<P::Carrier>,
-    instance: Instance,
-) -> i32 {
+pub(crate) unsafe fn put<P: PeerClass>(arguments: Arguments, state: &StateOf<P>, instance: Instance) -> i32 {
     // SAFETY: the engine passes the bytes and how many there are, and does not change them during the call.
     let bytes = unsafe { slice(arguments.get(0), arguments.int(1)) };
     let outcome = state.put_packet(bytes, || {

@@ -163,6 +163,16 @@ pub(crate) unsafe fn act<P: PeerClass>(instance: Instance, body: impl FnOnce(Gd<
     });
 }
 
+/// Does something with the object itself. Not for calls that come in crowds.
+///
+/// # Safety
+///
+/// As for [`with_state`].
+pub(crate) unsafe fn with_object<P: PeerClass, R>(instance: Instance, body: impl FnOnce(&P) -> R) -> R {
+    // SAFETY: the caller vouches for the instance.
+    body(&unsafe { as_storage::<P>(instance) }.get())
+}
+
 /// The id of the object that the engine calls.
 ///
 /// # Safety
@@ -217,14 +227,13 @@ macro_rules! multiplayer_peer {
 
         impl godot::obj::cap::ImplementsGodotVirtual for $class {
             fn __virtual_call(name: &str) -> godot::sys::GDExtensionClassCallVirtual {
-                use $crate::convert::MAX_PACKET_SIZE;
-                use $crate::peer_state;
+                use $crate::peer_state::{self, PeerClass};
                 use $crate::raw_packet;
                 use $crate::virtual_calls::{acted, answered};
                 match name {
                     "_get_packet" => answered!($class, raw_packet::FAILED, |state, arguments, _instance| {
                         // SAFETY: these are the two places that the engine passes to this method.
-                        unsafe { raw_packet::take(arguments, state) }
+                        unsafe { raw_packet::take::<$class>(arguments, state) }
                     }),
                     "_put_packet" => answered!($class, raw_packet::FAILED, |state, arguments, instance| {
                         // SAFETY: these are the bytes that the engine passes to this method.
@@ -233,11 +242,12 @@ macro_rules! multiplayer_peer {
                     "_get_available_packet_count" => answered!($class, 0, |state, arguments, _instance| {
                         i32::try_from(state.lock().available_packets()).unwrap_or(i32::MAX)
                     }),
-                    "_get_max_packet_size" => {
-                        answered!($class, 0, |_state, arguments, _instance| MAX_PACKET_SIZE)
-                    }
+                    "_get_max_packet_size" => answered!($class, 0, |_state, arguments, instance| {
+                        // SAFETY: the engine calls this on a living object of the class.
+                        unsafe { $crate::virtual_calls::with_object::<$class, _>(instance, PeerClass::max_packet_size) }
+                    }),
                     "_get_packet_channel" => {
-                        answered!($class, 0, |state, arguments, _instance| state.packet_channel())
+                        answered!($class, 0, |state, arguments, _instance| state.packet_channel(<$class>::WHEN_IDLE.channel_of_none))
                     }
                     "_get_packet_mode" => {
                         answered!($class, 0, |state, arguments, _instance| state.packet_mode() as i32)
@@ -282,7 +292,7 @@ macro_rules! multiplayer_peer {
                     }
                     "_get_unique_id" => answered!($class, 0, |state, arguments, _instance| {
                         state.unique_id().unwrap_or_else(|| {
-                            peer_state::report_not_active();
+                            peer_state::report_not_active::<$class>();
                             0
                         })
                     }),

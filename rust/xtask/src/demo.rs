@@ -31,6 +31,9 @@ const MAX_ROWS: usize = 64;
 const SERVER: &str = "server";
 const CLIENTS: [&str; 3] = ["anna", "ben", "cleo"];
 
+/// What `match.gd` can be played over.
+const TRANSPORTS: [&str; 2] = ["enet", "websocket"];
+
 /// What the match's processes write for whoever started them.
 const PORT_MARK: &str = "FERRY_MATCH port=";
 const ROW_MARK: &str = "FERRY_MATCH_ROW ";
@@ -53,8 +56,8 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
             unknown => return Err(format!("unknown option `{unknown}`; there are --window and --transport")),
         }
     }
-    if transport != "enet" {
-        return Err(format!("there is no transport `{transport}` yet; there is enet"));
+    if !TRANSPORTS.contains(&transport.as_str()) {
+        return Err(format!("there is no transport `{transport}`; there are {}", TRANSPORTS.join(" and ")));
     }
     Build::default().library()?;
     let engine = godot::find()?;

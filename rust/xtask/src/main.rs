@@ -33,7 +33,7 @@ type Outcome = Result<(), String>;
 const HELP: &str = "\
 cargo xtask COMMAND
 
-  demo [--window] [--transport enet]
+  demo [--window] [--transport enet|websocket]
                                   plays a match of a server and three clients, shows what happens and ends in a table;
                                   with --window a person plays
   test [-- ARGS]                  builds the library, brings Godot, the C library ENet and a browser, then runs every test;

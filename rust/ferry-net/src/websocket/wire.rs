@@ -136,6 +136,8 @@ pub(super) struct Wire {
     received: u64,
     /// There once it is a WebSocket.
     frames: Option<Frames>,
+    /// What was wrong with the frames, until it was said.
+    violation: Option<Violation>,
     /// The other end sends no more.
     ended: bool,
     /// A long message that is on its way out. Nothing passes it.
@@ -151,6 +153,7 @@ impl Wire {
             allowance: READ_IN_A_TURN,
             received: 0,
             frames: None,
+            violation: None,
             ended: false,
             whole: None,
         }
@@ -161,20 +164,28 @@ impl Wire {
         self.allowance = READ_IN_A_TURN;
     }
 
-    /// From here on it is a WebSocket, whose messages have so many bytes at most. These bytes of it have come already.
-    ///
-    /// # Errors
-    ///
-    /// If they are not to be borne.
-    pub(super) fn begin_frames(&mut self, max_message: usize, tail: &[u8]) -> Result<(), Violation> {
-        let mut frames = Frames::new(max_message);
+    /// From here on it is a WebSocket, whose messages have so many bytes at most. These bytes of it have come already; if they
+    /// are not to be borne, reading says so.
+    pub(super) fn begin_frames(&mut self, max_message: usize, tail: &[u8]) {
         let rest = self.ahead.split_off(self.taken);
         self.taken = 0;
         self.ahead.clear();
-        frames.pass(tail, &mut self.ahead)?;
-        frames.pass(&rest, &mut self.ahead)?;
-        self.frames = Some(frames);
-        Ok(())
+        self.frames = Some(Frames::new(max_message));
+        for bytes in [tail, &rest] {
+            if self.violation.is_none() {
+                self.take_in(bytes);
+            }
+        }
+    }
+
+    /// What has come is looked at and kept.
+    fn take_in(&mut self, bytes: &[u8]) {
+        let Some(frames) = &mut self.frames else { return self.ahead.extend_from_slice(bytes) };
+        if let Err(violation) = frames.pass(bytes, &mut self.ahead) {
+            self.violation = Some(violation);
+            // What comes now is only thrown away.
+            self.frames = None;
+        }
     }
 
     /// Bytes that have come, ever: a sign of life also while a long message is on its way.
@@ -274,21 +285,10 @@ impl Wire {
                 Carriage::Pumped(end) => Pin::new(end).poll_read(context, &mut large),
             })?;
             let read = large.filled();
-            match &mut self.frames {
-                None => self.ahead.extend_from_slice(read),
-                Some(frames) => {
-                    if let Err(violation) = frames.pass(read, &mut self.ahead) {
-                        // What comes now is only thrown away.
-                        self.frames = None;
-                        return Poll::Ready(Err(io::Error::other(violation)));
-                    }
-                }
-            }
-            if read.is_empty() {
-                self.ended = true;
-            }
+            self.ended = read.is_empty();
             self.received += read.len() as u64;
             self.allowance = self.allowance.saturating_sub(read.len());
+            self.take_in(read);
             Poll::Ready(Ok(()))
         })
     }
@@ -315,6 +315,9 @@ impl AsyncRead for Wire {
         let this = self.get_mut();
         // A header may have come in part, and then there is nothing to pass on yet.
         while this.ahead.is_empty() && !this.ended {
+            if let Some(violation) = this.violation.take() {
+                return Poll::Ready(Err(io::Error::other(violation)));
+            }
             if this.allowance == 0 {
                 context.waker().wake_by_ref();
                 return Poll::Pending;

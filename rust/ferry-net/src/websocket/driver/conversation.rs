@@ -47,7 +47,7 @@ const LONG: usize = PIECE;
 const WRITE_BUFFER: usize = 32 * 1024;
 
 /// What the WebSocket reads at once; small, since the wire reads ahead.
-const READ_BUFFER: usize = 4 * 1024;
+const READ_BUFFER: usize = 2 * 1024;
 
 /// Messages read in a turn, about.
 const MESSAGES_IN_A_TURN: usize = 512;
@@ -187,10 +187,10 @@ impl Conversation {
     /// Runs until the end, and tells the game.
     pub(super) async fn run(mut self) {
         self.publish(Instant::now());
-        if let Some(ended) = self.begin() {
-            return self.end(ended).await;
-        }
-        let ended = poll_fn(|context| self.turn(context)).await;
+        let ended = match self.begin() {
+            Some(ended) => ended,
+            None => poll_fn(|context| self.turn(context)).await,
+        };
         self.end(ended).await;
     }
 
@@ -219,7 +219,7 @@ impl Conversation {
         Notice { event: Event::Connected { link: self.link, id }, made }
     }
 
-    async fn end(mut self, ended: Ended) {
+    async fn end(&mut self, ended: Ended) {
         self.publish(Instant::now());
         self.own.paused.store(false, Ordering::Release);
         self.shared.gone(self.link, self.introduction);

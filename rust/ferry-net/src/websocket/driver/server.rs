@@ -127,7 +127,8 @@ async fn welcome(tcp: TcpStream, from: SocketAddr, link: LinkId, shared: Arc<Sha
         return shared.waiting().remove(from.ip(), link);
     }
     shared.waiting().remove(from.ip(), link);
-    let_in(guest, from, link, shared).await;
+    // The same again.
+    Box::pin(let_in(guest, from, link, shared).run()).await;
 }
 
 /// TLS, if it is spoken here, and the request for a WebSocket.
@@ -208,7 +209,7 @@ fn particulars(guest: &Accepted, address: Option<SocketAddr>, encrypted: bool) -
     Particulars { address, protocol: guest.protocol.clone(), url, encrypted }
 }
 
-async fn let_in(guest: Accepted, from: SocketAddr, link: LinkId, shared: Arc<Shared>) {
+fn let_in(guest: Accepted, from: SocketAddr, link: LinkId, shared: Arc<Shared>) -> Conversation {
     let introduction =
         if shared.is_game { Introduction::Given(shared.draw_id()) } else { Introduction::None };
     let own = Arc::new(LinkShared::default());
@@ -216,9 +217,7 @@ async fn let_in(guest: Accepted, from: SocketAddr, link: LinkId, shared: Arc<Sha
     let address = player_address(from, &guest.headers, &shared);
     let encrypted = guest.stream.get_ref().is_encrypted();
     let particulars = particulars(&guest, Some(address), encrypted);
-    let conversation =
-        Conversation::new(guest.stream, shared, link, own, particulars, introduction, Role::Server);
-    Box::pin(conversation.run()).await;
+    Conversation::new(guest.stream, shared, link, own, particulars, introduction, Role::Server)
 }
 
 /// Behind a trusted proxy, what that one says; the port is the proxy's own then, and means nothing.

@@ -92,7 +92,7 @@ pub(super) async fn accept(mut wire: Wire, configured: &Configured) -> Result<Ac
     let mut bytes = Vec::with_capacity(USUAL_HEAD);
     server::write_response(&mut bytes, &response).map_err(|error| gone(&error))?;
     wire.write_all(&bytes).await.map_err(Refusal::Gone)?;
-    wire.begin_frames(settings.max_message, &tail).map_err(|violation| gone(&violation))?;
+    wire.begin_frames(settings.max_message, &tail);
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let asked = format!("{host}{}", request.uri());
     let headers = request.into_parts().0.headers;
@@ -239,8 +239,7 @@ pub(super) async fn ask(
         return Err(refused(what_it_said(response.status(), &mut wire, &head[length..]).await));
     }
     let protocol = check(&response, &key, &settings.protocols).map_err(|what| refused(what.to_owned()))?;
-    wire.begin_frames(settings.max_message, &head[length..])
-        .map_err(|violation| refused(violation.to_string()))?;
+    wire.begin_frames(settings.max_message, &head[length..]);
     let stream =
         WebSocketStream::from_raw_socket(wire, Role::Client, Some(config(settings.max_message))).await;
     Ok((stream, protocol))
