@@ -247,8 +247,13 @@ impl FerryWebSocketPeer {
         message: PackedByteArray,
         #[opt(default = WriteMode(WRITE_MODE_BINARY))] write_mode: WriteMode,
     ) -> Error {
-        let kind = if write_mode.0 == WRITE_MODE_TEXT { Kind::Text } else { Kind::Binary };
-        self.put(kind, message.as_slice())
+        if write_mode.0 != WRITE_MODE_TEXT {
+            return self.put(Kind::Binary, message.as_slice());
+        }
+        if let Err(error) = std::str::from_utf8(message.as_slice()) {
+            return invalid(format!("Nothing was sent: a text must be UTF-8, and this is not: {error}."));
+        }
+        self.put(Kind::Text, message.as_slice())
     }
 
     /// Sends a message as text. Returns what [method send] does.
