@@ -8,11 +8,23 @@ const PAIRS := {
 	"ENetMultiplayerPeer": "FerryENetMultiplayerPeer",
 	"ENetConnection": "FerryENetConnection",
 	"ENetPacketPeer": "FerryENetPacketPeer",
+	"WebSocketMultiplayerPeer": "FerryWebSocketMultiplayerPeer",
+	"WebSocketPeer": "FerryWebSocketPeer",
 }
 
-## Differences that are meant to be, by the line that tells of them.
+## Differences that are meant to be, by the line that tells of them, and why.
 const WANTED := {
+	"FerryWebSocketMultiplayerPeer.inbound_buffer_size is 16777216 by default instead of 65535": LARGER,
+	"FerryWebSocketMultiplayerPeer.outbound_buffer_size is 16777216 by default instead of 65535": LARGER,
+	"FerryWebSocketMultiplayerPeer.max_queued_packets is 1048576 by default instead of 4096": LARGER,
+	"FerryWebSocketPeer.inbound_buffer_size is 16777216 by default instead of 65535": LARGER,
+	"FerryWebSocketPeer.outbound_buffer_size is 16777216 by default instead of 65535": LARGER,
+	"FerryWebSocketPeer.max_queued_packets is 1048576 by default instead of 4096": LARGER,
+	"FerryWebSocketPeer.heartbeat_interval is float, hint 0 , usage 6 instead of int, hint 0 , usage 6":
+		"its getter and setter take seconds with a fraction; typed scripts would lose that of the built-in's",
 }
+
+const LARGER := "packets of up to 16 MiB, and bursts of many, pass with default settings"
 
 var _found := {}
 
@@ -106,11 +118,21 @@ func _compare_property(built_in: String, ferry: String, property: Dictionary) ->
 	var seen := "%s, hint %d %s, usage %d" % [_kind(mine), mine.hint, mine.hint_string, mine.usage]
 	if seen.replace("Ferry", "") != wanted:
 		_differs("%s.%s is %s instead of %s" % [ferry, property.name, seen, wanted])
+	_compare_default(built_in, ferry, property.name)
 	for accessor: String in ["getter", "setter"]:
 		var theirs := String(ClassDB.call("class_get_property_" + accessor, built_in, property.name))
 		var ours := String(ClassDB.call("class_get_property_" + accessor, ferry, property.name))
 		if theirs != ours:
 			_differs("%s.%s has the %s %s instead of %s" % [ferry, property.name, accessor, ours, theirs])
+
+
+func _compare_default(built_in: String, ferry: String, property: String) -> void:
+	if not ClassDB.can_instantiate(built_in) or not ClassDB.can_instantiate(ferry):
+		return
+	var wanted := var_to_str(ClassDB.class_get_property_default_value(built_in, property))
+	var seen := var_to_str(ClassDB.class_get_property_default_value(ferry, property))
+	if seen != wanted:
+		_differs("%s.%s is %s by default instead of %s" % [ferry, property, seen, wanted])
 
 
 func _compare_signal(ferry: String, found: Dictionary) -> void:

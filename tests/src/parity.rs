@@ -14,6 +14,15 @@ pub struct Transcript {
     values: BTreeMap<String, Vec<String>>,
 }
 
+/// The classes of one transport: the engine's own and Ferry's beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// `ENetMultiplayerPeer` and what comes with it.
+    ENet,
+    /// `WebSocketMultiplayerPeer` and what comes with it.
+    WebSocket,
+}
+
 /// A place where Ferry does not do as the built-in does, and is meant to.
 #[derive(Clone, Copy, Debug)]
 pub struct WantedDifference {
@@ -47,6 +56,18 @@ pub struct Pairing {
     pub ferry_server: bool,
     /// The client is Ferry's.
     pub ferry_client: bool,
+}
+
+impl Family {
+    /// The multiplayer peer, by which a scene finds the other classes.
+    fn class(self, ferry: bool) -> &'static str {
+        match (self, ferry) {
+            (Self::ENet, false) => "ENetMultiplayerPeer",
+            (Self::ENet, true) => "FerryENetMultiplayerPeer",
+            (Self::WebSocket, false) => "WebSocketMultiplayerPeer",
+            (Self::WebSocket, true) => "FerryWebSocketMultiplayerPeer",
+        }
+    }
 }
 
 impl Pairing {
@@ -129,24 +150,23 @@ impl Transcript {
 ///
 /// # Panics
 /// When a run does not pass, or when one shows a difference to the built-in that is not wanted.
-pub fn parity(script: &str, wanted: &[WantedDifference]) {
-    parity_in(&Pairing::WITH_FERRY, script, wanted);
+pub fn parity(family: Family, script: &str, wanted: &[WantedDifference]) {
+    parity_in(&Pairing::WITH_FERRY, family, script, wanted);
 }
 
 /// As [`parity`], for a scene with one end only: Ferry's instead of the built-in.
 ///
 /// # Panics
 /// As [`parity`].
-pub fn parity_of_one_end(script: &str, wanted: &[WantedDifference]) {
-    parity_in(&Pairing::WITH_FERRY[..1], script, wanted);
+pub fn parity_of_one_end(family: Family, script: &str, wanted: &[WantedDifference]) {
+    parity_in(&Pairing::WITH_FERRY[..1], family, script, wanted);
 }
 
-fn parity_in(pairings: &[Pairing], script: &str, wanted: &[WantedDifference]) {
+fn parity_in(pairings: &[Pairing], family: Family, script: &str, wanted: &[WantedDifference]) {
     let run = |pairing: Pairing| {
-        let class = |ferry| if ferry { "FerryENetMultiplayerPeer" } else { "ENetMultiplayerPeer" };
         let scene = Scene::script(script)
-            .with("server", class(pairing.ferry_server))
-            .with("client", class(pairing.ferry_client));
+            .with("server", family.class(pairing.ferry_server))
+            .with("client", family.class(pairing.ferry_client));
         let outcome = scene.run();
         let mut reasons = outcome.verdict();
         if !reasons.is_empty() {

@@ -2,11 +2,12 @@
 //!
 //! What Ferry does differently, and is meant to, stands in the lists here and in the classes' documentation.
 
-use ferry_tests::parity::{WantedDifference, When, parity, parity_of_one_end};
+use ferry_tests::parity::{Family, WantedDifference, When, parity, parity_of_one_end};
 
 #[test]
 fn a_multiplayer_peer_answers_wrong_calls_as_the_built_in_does() {
     parity_of_one_end(
+        Family::ENet,
         "parity/peer_errors.gd",
         &[
             WantedDifference {
@@ -28,6 +29,7 @@ fn a_multiplayer_peer_answers_wrong_calls_as_the_built_in_does() {
 #[test]
 fn peers_connect_as_the_built_in_does() {
     parity(
+        Family::ENet,
         "parity/peer_connecting.gd",
         &[
             WantedDifference {
@@ -61,6 +63,7 @@ fn packets_travel_as_with_the_built_in() {
         why: "the built-in's channel number wraps round: what was put on channel 255 arrives on channel 0",
     };
     parity(
+        Family::ENet,
         "parity/peer_packets.gd",
         &[
             WantedDifference {
@@ -98,6 +101,7 @@ fn connections_end_as_with_the_built_in() {
         why: "disconnect_peer lets arrive what was put before it: the peer is in STATE_DISCONNECT_LATER",
     };
     parity(
+        Family::ENet,
         "parity/peer_endings.gd",
         &[
             all_arrive("before_close.packets"),
@@ -111,12 +115,12 @@ fn connections_end_as_with_the_built_in() {
 
 #[test]
 fn a_mesh_works_as_with_the_built_in() {
-    parity("parity/peer_mesh.gd", &[]);
+    parity(Family::ENet, "parity/peer_mesh.gd", &[]);
 }
 
 #[test]
 fn a_host_connection_answers_calls_as_the_built_in_does() {
-    parity_of_one_end("parity/connection_calls.gd", &[]);
+    parity_of_one_end(Family::ENet, "parity/connection_calls.gd", &[]);
 }
 
 #[test]
@@ -128,6 +132,7 @@ fn host_connections_work_together_as_with_the_built_in() {
         why: "a connection that is destroyed says goodbye; with the built-in, the other end waits for its time-out",
     };
     parity(
+        Family::ENet,
         "parity/connection_pair.gd",
         &[
             says_goodbye("end.destroy.by_server.told", When::FerryServer),
@@ -138,5 +143,5 @@ fn host_connections_work_together_as_with_the_built_in() {
 
 #[test]
 fn scene_multiplayer_works_as_with_the_built_in() {
-    parity("parity/scene_multiplayer.gd", &[]);
+    parity(Family::ENet, "parity/scene_multiplayer.gd", &[]);
 }

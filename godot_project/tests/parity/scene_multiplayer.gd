@@ -21,7 +21,9 @@ func _test() -> void:
 	await _authenticates(false)
 	await _without_relay()
 	await _closes_in_a_call()
-	await _dropped_in_a_signal()
+	# The built-in WebSocket server would go on in memory that is no longer its own.
+	if server_class() != "WebSocketMultiplayerPeer":
+		await _dropped_in_a_signal()
 
 
 func _add_world(name: String) -> void:
@@ -40,16 +42,17 @@ func _add_world(name: String) -> void:
 func _host() -> void:
 	_add_world("server")
 	var peer: MultiplayerPeer = make(server_class())
-	check_eq(peer.create_server(0), OK, "create_server")
-	_port = peer.host.get_local_port()
+	check_eq(open_server(peer), OK, "create_server")
+	_port = port_of(peer)
+	name_newcomers(peer)
 	apis.server.multiplayer_peer = peer
 
 
 func _join(name: String) -> void:
 	_add_world(name)
 	var peer: MultiplayerPeer = make(client_class())
-	check_eq(peer.create_client(LOCALHOST, _port), OK, "create_client")
-	name_id(peer.get_unique_id(), name)
+	check_eq(open_client(peer, _port), OK, "create_client")
+	expect(peer, name)
 	apis[name].multiplayer_peer = peer
 
 

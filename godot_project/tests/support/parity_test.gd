@@ -1,10 +1,14 @@
 extends "res://tests/support/scene_test.gd"
 ## What the scenes share that run on both the built-in classes and Ferry's.
 ##
-## `--server=` and `--client=` name the class of each end. A scene tells what it sees with `observe`; ids and ports,
-## which differ from run to run, are replaced by names.
+## `--server=` and `--client=` name the class of each end: ENet's or WebSocket's, one family for both. A scene tells what
+## it sees with `observe`; ids and ports, which differ from run to run, are replaced by names.
 
 const LOCALHOST := "127.0.0.1"
+
+## How often a port is tried that was free a moment ago.
+const PORT_ATTEMPTS := 5
+
 const STATUS_NAMES := ["disconnected", "connecting", "connected"]
 const MODE_NAMES := ["unreliable", "ordered", "reliable"]
 
@@ -12,6 +16,9 @@ const MODE_NAMES := ["unreliable", "ordered", "reliable"]
 var log := {}
 
 var _names := {1: "server"}
+
+# Who comes next, where only the server knows a client's id before they are connected.
+var _expected: Array[String] = []
 
 
 func server_class() -> String:
@@ -26,16 +33,56 @@ func is_ferry(class_option: String) -> bool:
 	return class_option.begins_with("Ferry")
 
 
-## The class for host connections that belongs to a class of multiplayer peers.
+## Whether the two ends speak WebSocket.
+func is_websocket() -> bool:
+	return server_class().contains("WebSocket")
+
+
+## The class for single connections that belongs to a class of multiplayer peers: a host's, or a WebSocket.
 func connection_class(peer_class: String) -> String:
-	return peer_class.replace("MultiplayerPeer", "Connection")
+	return peer_class.replace("MultiplayerPeer", "Peer" if is_websocket() else "Connection")
+
+
+## Makes this a server on a free port of this machine. What follows the port in `create_server` can be added.
+func open_server(server: MultiplayerPeer, arguments := []) -> Error:
+	if not is_websocket():
+		return server.callv("create_server", [0] + arguments)
+	# This one could not say which port it was given.
+	var error := ERR_CANT_CREATE
+	for attempt in PORT_ATTEMPTS:
+		var port := free_port()
+		error = expecting_errors(func() -> Error: return server.callv("create_server", [port] + arguments))
+		if error == OK:
+			server.set_meta(&"port", port)
+			break
+	return error
+
+
+## A port of this machine that nobody listens on, at no address.
+func free_port() -> int:
+	var socket := TCPServer.new()
+	check_eq(socket.listen(0), OK, "a free port")
+	return socket.get_local_port()
+
+
+## Where that server listens.
+func port_of(server: MultiplayerPeer) -> int:
+	return server.get_meta(&"port") if is_websocket() else server.host.get_local_port()
+
+
+## Lets this client connect to a port of this machine. What follows the address in `create_client` can be added.
+func open_client(client: MultiplayerPeer, port: int, arguments := []) -> Error:
+	if is_websocket():
+		return client.callv("create_client", ["ws://%s:%d" % [LOCALHOST, port]] + arguments)
+	return client.callv("create_client", [LOCALHOST, port] + arguments)
 
 
 ## A server on a port that the system chooses; polled, and watched under its name.
 func new_server(max_clients := 32, max_channels := 0) -> MultiplayerPeer:
 	var server: MultiplayerPeer = make(server_class())
+	name_newcomers(server)
 	watch(server, "server")
-	check_eq(server.create_server(0, max_clients, max_channels), OK, "create_server")
+	check_eq(open_server(server, [] if is_websocket() else [max_clients, max_channels]), OK, "create_server")
 	polled.append(server)
 	return server
 
@@ -44,29 +91,43 @@ func new_server(max_clients := 32, max_channels := 0) -> MultiplayerPeer:
 func new_client(server: MultiplayerPeer, name: String, channels := 0) -> MultiplayerPeer:
 	var client: MultiplayerPeer = make(client_class())
 	watch(client, name)
-	check_eq(client.create_client(LOCALHOST, server.host.get_local_port(), channels), OK, "create_client")
-	_names[client.get_unique_id()] = name
+	check_eq(open_client(client, port_of(server), [] if is_websocket() else [channels]), OK, "create_client")
+	expect(client, name)
 	polled.append(client)
 	return client
+
+
+## Gives the name to this client's id. Where the server chooses the id, the next who comes gets the name.
+func expect(client: MultiplayerPeer, name: String) -> void:
+	if client.get_unique_id() > 0:
+		_names[client.get_unique_id()] = name
+	else:
+		_expected.append(name)
+
+
+## Names who comes to this server, in the order in which they were expected. To be called before others listen.
+func name_newcomers(server: MultiplayerPeer) -> void:
+	server.peer_connected.connect(func(id: int) -> void:
+		if not _names.has(id) and not _expected.is_empty():
+			_names[id] = _expected.pop_front())
 
 
 ## A client that is connected, at both ends.
 func connected_client(server: MultiplayerPeer, name: String, channels := 0) -> MultiplayerPeer:
 	var client := new_client(server, name, channels)
-	var id := client.get_unique_id()
 	await until(func() -> bool: return (
 			client.get_connection_status() == MultiplayerPeer.CONNECTION_CONNECTED
 			and log["server"].has("peer_connected(%s)" % name)), "%s connected" % name)
 	if client.get_connection_status() == MultiplayerPeer.CONNECTION_CONNECTED:
 		unthrottle(client, 1)
-		unthrottle(server, id)
+		unthrottle(server, client.get_unique_id())
 	return client
 
 
 ## The built-in drops unreliable packets at will while it learns the round-trip time; without a deceleration not.
 func unthrottle(peer: MultiplayerPeer, id: int) -> void:
 	var connection: Variant = peer.get_peer(id)
-	if connection != null:
+	if connection != null and connection.has_method("throttle_configure"):
 		connection.throttle_configure(5000, 32, 0)
 
 
@@ -136,7 +197,8 @@ func payload(size: int, seed_byte := 0) -> PackedByteArray:
 
 ## Ends a part of the scene: closes what is polled.
 func clean() -> void:
-	for peer: MultiplayerPeer in polled:
-		peer.close()
+	for subject: Object in polled:
+		subject.close()
 	polled.clear()
 	log.clear()
+	_expected.clear()

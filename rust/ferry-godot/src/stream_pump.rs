@@ -75,6 +75,11 @@ impl StreamPump {
         self.hung_up || self.pump.is_finished()
     }
 
+    /// Whether the stream has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.hung_up
+    }
+
     /// Ends the stream.
     pub(crate) fn hang_up(&mut self) {
         self.note_end();

@@ -206,6 +206,13 @@ impl Socket {
             };
             *held = Some((end, Instant::now()));
         }
+        if *phase == Phase::Connecting
+            && held.is_none()
+            && stream.as_ref().is_some_and(|stream| stream.is_over())
+        {
+            let end = Farewell::with(Reason::Handshake, "the stream that was accepted is not connected");
+            *held = Some((End::without_goodbye(end), Instant::now()));
+        }
         // Its goodbye, too, goes through the stream.
         let is_said = stream.as_ref().is_none_or(|stream| stream.is_finished());
         let ended = held.take_if(|(_, since)| {

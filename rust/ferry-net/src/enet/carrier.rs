@@ -114,7 +114,12 @@ fn translate(event: command::Event) -> Event {
 }
 
 impl Carrier for Connection {
-    const MANNERS: Manners = Manners { keeps_refusing: false, always_relays: false, checks_targets: true };
+    const MANNERS: Manners = Manners {
+        keeps_refusing: false,
+        always_relays: false,
+        checks_targets: true,
+        fails_when_leaving: false,
+    };
 
     fn next_event(&self, hold: &mut dyn FnMut(Upcoming) -> bool) -> Option<Event> {
         self.next_event_unless(&mut |event| hold(upcoming(event))).map(translate)

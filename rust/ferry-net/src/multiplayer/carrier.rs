@@ -19,6 +19,8 @@ pub struct Manners {
     pub always_relays: bool,
     /// A client's target must be somebody, and whoever a server leaves out.
     pub checks_targets: bool,
+    /// A client that is leaving is told that its packets go nowhere.
+    pub fails_when_leaving: bool,
 }
 
 /// An endpoint that can carry a multiplayer game. A handle: clones mean the same endpoint.

@@ -79,6 +79,10 @@ impl<C: Carrier> Multiplayer<C> {
         outcome
     }
 
+    fn is_told_when_leaving(&self) -> bool {
+        C::MANNERS.fails_when_leaving && self.role == Some(Role::Client)
+    }
+
     fn is_somebody(&self, target: i32) -> bool {
         let known = |id| self.peers.contains_key(&id);
         if C::MANNERS.checks_targets {
@@ -95,7 +99,7 @@ impl<C: Carrier> Multiplayer<C> {
             Ok(()) => Ok(()),
             // As with the engine's own: packets to somebody who is just going are nobody's concern, and do not spoil one for
             // all.
-            Err(LinkError::NotConnected | LinkError::Gone) => Ok(()),
+            Err(LinkError::NotConnected | LinkError::Gone) if !self.is_told_when_leaving() => Ok(()),
             Err(error) => {
                 if let LinkError::QueueFull(bytes) = error {
                     self.queue_is_full(id, bytes);

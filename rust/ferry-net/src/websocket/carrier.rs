@@ -44,7 +44,12 @@ fn translate(event: command::Event) -> Event {
 }
 
 impl Carrier for Sockets {
-    const MANNERS: Manners = Manners { keeps_refusing: true, always_relays: true, checks_targets: false };
+    const MANNERS: Manners = Manners {
+        keeps_refusing: true,
+        always_relays: true,
+        checks_targets: false,
+        fails_when_leaving: true,
+    };
 
     fn next_event(&self, hold: &mut dyn FnMut(Upcoming) -> bool) -> Option<Event> {
         self.next_event_unless(&mut |event| hold(upcoming(event))).map(translate)
