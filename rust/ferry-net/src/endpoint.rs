@@ -36,7 +36,7 @@ const ENOUGH_TO_LEAVE: usize = 512 * 1024;
 const DROPPABLE_LIMIT: usize = 32 * 1024 * 1024;
 
 /// What an entry costs besides its payload, about.
-const ENTRY_BYTES: usize = 64;
+const ENTRY_BYTES: usize = 128;
 
 /// An entry of a queue between the threads.
 pub(crate) trait Entry {

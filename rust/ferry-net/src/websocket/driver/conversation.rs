@@ -644,6 +644,8 @@ fn broken(error: &WsError) -> Ended {
         | io::ErrorKind::ConnectionAborted
         | io::ErrorKind::BrokenPipe
         | io::ErrorKind::UnexpectedEof => Reason::RemoteClose,
+        // TLS could not read it.
+        io::ErrorKind::InvalidData => Reason::Protocol,
         _ => Reason::Network,
     };
     Farewell::with(reason, error.to_string()).into()

@@ -1,0 +1,151 @@
+//! What an attack may not do to the process: take memory, fill the log, end the network thread's tasks.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Level, Metadata};
+
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// The runtime catches a driver's panic, so that the other endpoints live on: it must be seen here, not inferred.
+static DRIVER_PANICKED: AtomicBool = AtomicBool::new(false);
+const NETWORK_THREAD: &str = "ferry-net";
+
+/// Lines of log that a developer would see.
+static LINES: AtomicU64 = AtomicU64::new(0);
+
+/// To be held by each test.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static WATCHED: Once = Once::new();
+    WATCHED.call_once(|| {
+        watch_for_panics();
+        tracing::subscriber::set_global_default(LineCounter).unwrap();
+    });
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn watch_for_panics() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if std::thread::current().name() == Some(NETWORK_THREAD) {
+            DRIVER_PANICKED.store(true, Ordering::Release);
+        }
+        usual(panic);
+    }));
+}
+
+pub(crate) fn driver_has_panicked() -> bool {
+    DRIVER_PANICKED.load(Ordering::Acquire)
+}
+
+/// Shows a line where a failed test shows what was printed.
+struct Words;
+
+impl tracing::field::Visit for Words {
+    fn record_debug(&mut self, _: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        println!("log: {value:?}");
+    }
+}
+
+/// Counts lines, and keeps none.
+struct LineCounter;
+
+impl tracing::Subscriber for LineCounter {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= Level::INFO
+    }
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        if event.metadata().target().starts_with("ferry") {
+            LINES.fetch_add(1, Ordering::Relaxed);
+            event.record(&mut Words);
+        }
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+/// Bytes that the process has asked for and not given back. Not what the system says: memory that an earlier test gave back
+/// is often kept, and what is claimed but never touched costs nothing on some systems.
+static HELD: AtomicUsize = AtomicUsize::new(0);
+
+/// The most of it, since it was looked at last.
+static MOST_HELD: AtomicUsize = AtomicUsize::new(0);
+
+struct Counting;
+
+fn took(bytes: usize) {
+    let held = HELD.fetch_add(bytes, Ordering::Relaxed) + bytes;
+    MOST_HELD.fetch_max(held, Ordering::Relaxed);
+}
+
+fn gave_back(bytes: usize) {
+    HELD.fetch_sub(bytes, Ordering::Relaxed);
+}
+
+// SAFETY: every call is passed on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        took(layout.size());
+        // SAFETY: as above.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        took(layout.size());
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        gave_back(layout.size());
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        took(size);
+        gave_back(layout.size());
+        // SAFETY: as above.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// Memory and log, from a moment on.
+pub(crate) struct Watch {
+    held: usize,
+    lines: u64,
+}
+
+/// Lines that an attack of some seconds may cause.
+const LINES_BORNE: u64 = 40;
+
+impl Watch {
+    pub(crate) fn begin() -> Self {
+        let held = HELD.load(Ordering::Relaxed);
+        MOST_HELD.store(held, Ordering::Relaxed);
+        Self { held, lines: LINES.load(Ordering::Relaxed) }
+    }
+
+    /// The process never held this much more memory meanwhile, claimed or used, and the log got few lines.
+    pub(crate) fn saw_less_than(&self, bound_mb: usize, what: &str) {
+        let lines = LINES.load(Ordering::Relaxed) - self.lines;
+        let most = MOST_HELD.load(Ordering::Relaxed).saturating_sub(self.held) >> 20;
+        let now = HELD.load(Ordering::Relaxed).saturating_sub(self.held) >> 20;
+        println!("{what}: at most {most} MB more memory, {now} MB now; {lines} lines of log");
+        assert!(lines < LINES_BORNE, "{what}: {lines} lines of log");
+        assert!(most < bound_mb, "{what}: {most} MB more memory");
+    }
+}
