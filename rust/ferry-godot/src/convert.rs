@@ -4,12 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ferry_net::bind_address::BindAddress;
-use ferry_net::enet::CreateError;
+use ferry_net::create_error::CreateError;
 use ferry_net::link::LinkError;
 use ferry_net::multiplayer::{PutError, StateError};
 use ferry_net::packet::TransferMode;
 use ferry_net::stats::{EndpointStats, LinkStats};
-use ferry_net::websocket;
 use godot::global::Error;
 use godot::prelude::*;
 
@@ -73,10 +72,10 @@ pub(crate) fn link_error(error: LinkError) -> Error {
 }
 
 /// How a WebSocket endpoint that could not be made shows: a port that somebody has is what the engine's listening socket says.
-pub(crate) fn open_error(error: &websocket::CreateError) -> Error {
+pub(crate) fn open_error(error: &CreateError) -> Error {
     match error {
-        websocket::CreateError::Invalid(_) => Error::ERR_INVALID_PARAMETER,
-        websocket::CreateError::Bind(_) => Error::ERR_ALREADY_IN_USE,
+        CreateError::Invalid(_) => Error::ERR_INVALID_PARAMETER,
+        CreateError::Bind(_) => Error::ERR_ALREADY_IN_USE,
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ferry_net::bind_address::BindAddress;
+use ferry_net::create_error::CreateError;
 use ferry_net::enet::{self, Connection, Target};
 use ferry_net::multiplayer::{Notice, Role, StateError};
 use godot::classes::MultiplayerPeerExtension;
@@ -216,7 +217,7 @@ impl FerryENetMultiplayerPeer {
     }
 }
 
-fn cannot_create(error: enet::CreateError) -> Error {
+fn cannot_create(error: CreateError) -> Error {
     godot_error!("Couldn't create an ENet host: {error}.");
     convert::create_error(&error)
 }

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::sync::Notify;
 
 /// How late a flush may be.
@@ -46,6 +47,16 @@ pub(crate) trait Entry {
     fn may_be_dropped(&self) -> bool;
     /// Moves its payload out of memory that it shares with other entries.
     fn detach(&mut self);
+}
+
+/// Longer packets have memory of their own, or most of what they share.
+const MAY_SHARE_UP_TO: usize = 4096;
+
+/// Moves a packet out of memory that it shares with others, as [`Entry::detach`] wants it.
+pub(crate) fn detach(payload: &mut Bytes) {
+    if payload.len() <= MAY_SHARE_UP_TO {
+        *payload = Bytes::copy_from_slice(payload);
+    }
 }
 
 /// A list of entries, with its weight.

@@ -10,6 +10,7 @@
 
 mod aside;
 pub mod bind_address;
+pub mod create_error;
 mod endpoint;
 pub mod enet;
 mod game_side;

@@ -9,9 +9,10 @@ use bytes::Bytes;
 use ferry_enet::Mode;
 
 use super::command::{self, Target};
-use super::connection::{Connection, CreateError};
+use super::connection::Connection;
 use super::link::Ending;
 use super::settings::HostSettings;
+use crate::create_error::CreateError;
 use crate::limits::Limits;
 use crate::link::{LinkError, LinkId};
 use crate::multiplayer::{Carrier, Event, Manners, Upcoming};

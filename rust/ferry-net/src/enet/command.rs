@@ -9,7 +9,7 @@ use ferry_enet::{Mode, ThrottleConfig, Timeouts};
 
 use super::compression::Mode as Compression;
 use super::link::{Ending, LinkShared, takes_room};
-use crate::endpoint::Entry;
+use crate::endpoint::{Entry, detach};
 use crate::limits::Limits;
 use crate::link::LinkId;
 use crate::lookup;
@@ -116,15 +116,6 @@ impl Entry for Command {
         if let Self::Send { payload, .. } = self {
             detach(payload);
         }
-    }
-}
-
-/// Longer packets have memory of their own, or most of what they share.
-const MAY_SHARE_UP_TO: usize = 4096;
-
-fn detach(payload: &mut Bytes) {
-    if payload.len() <= MAY_SHARE_UP_TO {
-        *payload = Bytes::copy_from_slice(payload);
     }
 }
 

@@ -25,6 +25,7 @@ use super::driver::{self, Parts, Totals};
 use super::guests::Guests;
 use super::link::{Ending, LinkShared, Phase, takes_room};
 use super::settings::{HostSettings, MAX_CHANNELS};
+use crate::create_error::CreateError;
 use crate::endpoint;
 use crate::game_side::GameSide;
 use crate::limits::{CLOSE_BOUND, Limits};
@@ -35,33 +36,6 @@ use crate::reason::{Farewell, Reason};
 use crate::runtime;
 use crate::stats::{EndpointStats, LinkStats};
 use crate::udp::UdpPort;
-
-/// Why there is no endpoint.
-#[derive(Debug)]
-pub enum CreateError {
-    /// A setting is out of its range; the text says which and what it may be.
-    Invalid(String),
-    /// The port cannot be had.
-    Bind(std::io::Error),
-}
-
-impl std::fmt::Display for CreateError {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Invalid(what) => formatter.write_str(what),
-            Self::Bind(error) => write!(formatter, "the port cannot be had: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for CreateError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Invalid(_) => None,
-            Self::Bind(error) => Some(error),
-        }
-    }
-}
 
 /// The handle of an endpoint.
 #[derive(Clone)]

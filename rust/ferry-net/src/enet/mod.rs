@@ -18,7 +18,7 @@ mod settings;
 pub use carrier::{open_client, open_server};
 pub use command::{Event, Target};
 pub use compression::Mode as Compression;
-pub use connection::{Connection, CreateError};
+pub use connection::Connection;
 pub use ferry_enet::{Mode, PeerStats, ThrottleConfig, Timeouts};
 pub use link::{Ending, Phase};
 pub use settings::{HostSettings, MAX_CHANNELS, MAX_PEERS};

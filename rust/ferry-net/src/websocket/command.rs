@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::link::{Kind, LinkShared, Order, Outgoing, Particulars};
-use crate::endpoint::Entry;
+use crate::endpoint::{Entry, detach};
 use crate::limits::Limits;
 use crate::link::LinkId;
 use crate::peer_id::PeerId;
@@ -35,15 +35,6 @@ impl Entry for Command {
         if let Self::Order { order: Order::Send(outgoing), .. } = self {
             detach(&mut outgoing.payload);
         }
-    }
-}
-
-/// Longer packets have memory of their own, or most of what they share.
-const MAY_SHARE_UP_TO: usize = 4096;
-
-fn detach(payload: &mut Bytes) {
-    if payload.len() <= MAY_SHARE_UP_TO {
-        *payload = Bytes::copy_from_slice(payload);
     }
 }
 

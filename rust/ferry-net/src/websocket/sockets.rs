@@ -27,6 +27,7 @@ use super::pump::{self, Pump};
 use super::settings::Settings;
 use super::url::Url;
 use crate::bind_address::BindAddress;
+use crate::create_error::CreateError;
 use crate::endpoint;
 use crate::game_side::GameSide;
 use crate::limits::{CLOSE_BOUND, Limits};
@@ -41,33 +42,6 @@ const BACKLOG: i32 = 4096;
 
 /// The name of the only link of an endpoint that is no server.
 const ONLY: LinkId = LinkId(0);
-
-/// Why there is no endpoint.
-#[derive(Debug)]
-pub enum CreateError {
-    /// A setting makes no sense; the text says which.
-    Invalid(String),
-    /// The port cannot be had.
-    Bind(io::Error),
-}
-
-impl std::fmt::Display for CreateError {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Invalid(what) => formatter.write_str(what),
-            Self::Bind(error) => write!(formatter, "the port cannot be had: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for CreateError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Invalid(_) => None,
-            Self::Bind(error) => Some(error),
-        }
-    }
-}
 
 /// The handle of an endpoint.
 #[derive(Clone)]
