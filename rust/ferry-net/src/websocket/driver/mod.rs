@@ -202,6 +202,29 @@ struct Shared {
 }
 
 impl Shared {
+    fn new(
+        port: Port<Command, Notice>,
+        common: Arc<Common>,
+        limits: Limits,
+        is_game: bool,
+        takes_guests: bool,
+    ) -> Self {
+        Self {
+            port,
+            common,
+            is_game,
+            takes_guests,
+            limits: Mutex::new(limits),
+            links: Mutex::default(),
+            next_link: AtomicU32::new(0),
+            ids: Mutex::default(),
+            waiting: Mutex::default(),
+            assembly: Mutex::default(),
+            complaints: Mutex::default(),
+            lingering: Arc::default(),
+        }
+    }
+
     /// For a connection that is being made.
     fn configured(&self) -> Arc<Configured> {
         lock(&self.common.configured).clone()
@@ -252,7 +275,7 @@ impl Shared {
         (Arc::strong_count(&self.lingering) <= MOST_LINGERING).then(|| self.lingering.clone())
     }
 
-    /// A link was not made.
+    /// A link was not made, or has ended in a way that its own task cannot tell.
     fn never_made(&self, link: LinkId, farewell: Farewell) {
         self.gone(link, Introduction::None);
         let event = Event::Closed { link, code: None, text: String::new(), farewell, stats: None };
@@ -291,8 +314,17 @@ impl Shared {
 struct Tasks(JoinSet<()>);
 
 impl Tasks {
-    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
-        self.0.spawn(task)
+    fn spawn(
+        &mut self,
+        shared: &Arc<Shared>,
+        link: LinkId,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> AbortHandle {
+        let fate = Fate { shared: shared.clone(), link };
+        self.0.spawn(async move {
+            task.await;
+            drop(fate);
+        })
     }
 
     /// Waits until one has ended; for ever, if there is none.
@@ -307,23 +339,26 @@ impl Tasks {
     }
 }
 
+/// If the task of a link dies of a fault of ours, the game hears that the link has ended.
+struct Fate {
+    shared: Arc<Shared>,
+    link: LinkId,
+}
+
+impl Drop for Fate {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.shared
+                .never_made(self.link, Farewell::with(Reason::Internal, "the connection's task has died"));
+        }
+    }
+}
+
 /// Runs an endpoint until its handle is closed or the library goes.
 pub(super) async fn run(parts: Parts, mut stopping: Stopping) {
     let Parts { ends, port, common, limits, is_game } = parts;
-    let shared = Arc::new(Shared {
-        port,
-        common,
-        is_game,
-        takes_guests: matches!(ends, Ends::Guests(_)),
-        limits: Mutex::new(limits),
-        links: Mutex::default(),
-        next_link: AtomicU32::new(0),
-        ids: Mutex::default(),
-        waiting: Mutex::default(),
-        assembly: Mutex::default(),
-        complaints: Mutex::default(),
-        lingering: Arc::default(),
-    });
+    let takes_guests = matches!(ends, Ends::Guests(_));
+    let shared = Arc::new(Shared::new(port, common, limits, is_game, takes_guests));
     let mut tasks = Tasks::default();
     let mut door = match begin(ends, &shared, &mut tasks) {
         Ok(door) => door,
@@ -346,11 +381,12 @@ fn begin(ends: Ends, shared: &Arc<Shared>, tasks: &mut Tasks) -> io::Result<Opti
         Ends::Guests(listener) => return Door::open(listener).map(Some),
         Ends::Server { target, link, own } => {
             shared.links().insert(link, own.clone());
-            tasks.spawn(client::run(*target, link, own, shared.clone()));
+            tasks.spawn(shared, link, client::run(*target, link, own, shared.clone()));
         }
         Ends::Pumped { end, link, own, address, encrypted } => {
             shared.links().insert(link, own.clone());
-            tasks.spawn(server::take_over(end, link, own, address, encrypted, shared.clone()));
+            let task = server::take_over(end, link, own, address, encrypted, shared.clone());
+            tasks.spawn(shared, link, task);
         }
     }
     Ok(None)
@@ -448,4 +484,29 @@ async fn given_up(own: &LinkShared) {
         if own.was_given_up() { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+    use crate::endpoint;
+
+    #[tokio::test]
+    async fn a_link_whose_task_dies_ends_for_the_game() {
+        let (mut handle, port) = endpoint::pair::<Command, Notice>(1 << 20);
+        let configured = Configured::new(Settings::default()).expect("the usual settings");
+        let common = Arc::new(Common::new(None, configured, Goodbye::new(1000, "")));
+        let shared = Arc::new(Shared::new(port, common, Limits::default(), true, true));
+        let mut tasks = Tasks::default();
+        tasks.spawn(&shared, LinkId(7), async { panic!("on purpose") });
+        tasks.ended().await;
+        let mut told = VecDeque::new();
+        handle.fetch(&mut told);
+        let [Notice { event: Event::Closed { link, farewell, .. }, .. }] = told.make_contiguous() else {
+            panic!("{} notices", told.len())
+        };
+        assert_eq!((*link, farewell.reason), (LinkId(7), Reason::Internal));
+    }
 }

@@ -101,7 +101,7 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 
 fn begin(tcp: TcpStream, from: SocketAddr, shared: &Arc<Shared>, tasks: &mut Tasks) {
     let link = shared.draw_link();
-    let task = tasks.spawn(welcome(tcp, from, link, shared.clone()));
+    let task = tasks.spawn(shared, link, welcome(tcp, from, link, shared.clone()));
     shared.waiting().add(from.ip(), link, task);
 }
 
