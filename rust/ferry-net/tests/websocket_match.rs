@@ -139,6 +139,32 @@ fn two_hundred_and_fifty_six_join_in_the_same_moment() {
 }
 
 #[test]
+fn what_a_frame_sends_to_a_client_leaves_in_one_write() {
+    let mut server = server();
+    let (mut client, id) = join_new(&mut server);
+    let writes = |server: &Peer| server.endpoint_stats().datagrams_sent;
+    // The greeting and the first pings have passed.
+    until(&mut [&mut server, &mut client], |peers, _| {
+        peers.iter().all(|peer| peer.stats(if peer.unique_id() == 1 { id } else { 1 }).unwrap().rtt.is_some())
+    });
+    std::thread::sleep(Duration::from_millis(100));
+    let before = writes(&server);
+    server.set_target(id);
+    for frame in 0..10_u8 {
+        for _ in 0..50 {
+            server.put_packet(&[frame; 64]).unwrap();
+        }
+        server.flush();
+        until(&mut [&mut client], |peers, _| peers[0].available_packets() == 50 * (usize::from(frame) + 1));
+    }
+    let started = Instant::now();
+    while server.stats(id).unwrap().packets_sent < 500 {
+        assert!(started.elapsed() < BOUND);
+    }
+    assert_eq!(writes(&server) - before, 10);
+}
+
+#[test]
 fn packets_come_before_their_senders_goodbye() {
     let mut server = server();
     let (mut client, id) = join_new(&mut server);

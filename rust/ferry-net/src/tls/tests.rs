@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType};
 use rustls::crypto::ring;
-use rustls::pki_types::{ServerName, UnixTime};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, HandshakeKind, ServerConfig, SupportedProtocolVersion, version};
@@ -344,14 +345,26 @@ async fn another_certificate_of_the_same_key_and_name_is_not_the_trusted_one() {
 }
 
 #[tokio::test]
-async fn under_an_authority_a_common_name_does_not_count_and_that_is_said() {
+async fn a_common_name_counts_under_an_authority_of_the_games_own_and_not_under_the_systems() {
     let ca = top("Authority", authority());
     let (leaf, key) = ca.sign(params("localhost", IsCa::NoCa));
     let server = server(&leaf.certificate, &key);
-    let outcome = visit(&options(&ca.certificate), "localhost", server.clone()).await;
+    visit(&options(&ca.certificate), "localhost", server.clone()).await.succeeded();
+    let elsewhere = visit(&options(&ca.certificate), "elsewhere.example", server.clone()).await;
+    elsewhere.failed("is for localhost", "another name");
+
+    let client = Client::new(&options(&ca.certificate)).expect("a client");
+    let full = config(&client, NOW);
+    let mut system = rustls::RootCertStore::empty();
+    system.add(CertificateDer::from_pem_slice(ca.certificate.as_bytes()).expect("PEM")).expect("a root");
+    let verifier =
+        trust::Verifier::new(trust::Trust::in_roots(Arc::new(system)), None, full.crypto_provider());
+    let mut as_system = full.clone();
+    as_system.dangerous().set_certificate_verifier(Arc::new(verifier));
+    let name = client.server_name("localhost").expect("a name");
+    let outcome = shake(as_system, name, server).await;
     outcome
         .failed("is for localhost (as common name only, not as alternative name), not for", "another name");
-    visit(&options(&leaf.certificate), "localhost", server).await.succeeded();
 }
 
 #[tokio::test]

@@ -7,7 +7,8 @@
 //!    door for the engine's own certificates: they call themselves an authority's and have only a common name, so webpki
 //!    has two grounds to refuse them.
 //! 3. Everything else is webpki's matter, with the authorities among the named certificates, or the system's, as roots. What
-//!    is named but is no authority's is no root: its key signs nothing for us (webpki itself would not ask).
+//!    is named but is no authority's is no root: its key signs nothing for us (webpki itself would not ask). For what an
+//!    authority of the game's own has signed, a common name counts where there is no alternative one, as in the engine.
 //!
 //! The signature that proves that the server holds the certificate's key is always verified. As in the engine, a client
 //! that is unsafe but names certificates has the chain checked and only the name not.
@@ -42,6 +43,8 @@ pub(super) enum Trust {
         roots: Arc<RootCertStore>,
         /// Whether the certificate must be for the host.
         names_count: bool,
+        /// Whether a name may stand in the old place.
+        common_names_count: bool,
     },
 }
 
@@ -72,12 +75,12 @@ impl Trust {
             Some(why) => tracing::warn!("a trusted certificate cannot be read and is left out: {why}"),
             None => {}
         }
-        Ok(Self::These { exact, roots: Arc::new(roots), names_count })
+        Ok(Self::These { exact, roots: Arc::new(roots), names_count, common_names_count: true })
     }
 
     /// In the authorities of the system.
     pub(super) fn in_roots(roots: Arc<RootCertStore>) -> Self {
-        Self::These { exact: Vec::new(), roots, names_count: true }
+        Self::These { exact: Vec::new(), roots, names_count: true, common_names_count: false }
     }
 }
 
@@ -102,7 +105,9 @@ impl Verifier {
         host: &ServerName<'_>,
         now: UnixTime,
     ) -> Result<(), Error> {
-        let Trust::These { exact, roots, names_count } = &self.trust else { return Ok(()) };
+        let Trust::These { exact, roots, names_count, common_names_count } = &self.trust else {
+            return Ok(());
+        };
         if let Some((_, facts)) = exact.iter().find(|(certificate, _)| certificate == shown) {
             return self.check_exact(facts, host, *names_count, now);
         }
@@ -121,10 +126,16 @@ impl Verifier {
             || Some(host.clone()),
             |name| ServerName::try_from(name).ok().map(|name| name.to_owned()),
         );
-        match wanted {
-            Some(name) if verify_server_name(&parsed, &name).is_ok() => Ok(()),
-            _ => Err(self.wrong_name(Facts::of(shown).ok().as_ref(), host)),
+        if wanted.is_some_and(|name| verify_server_name(&parsed, &name).is_ok()) {
+            return Ok(());
         }
+        let facts = Facts::of(shown).ok();
+        let in_the_old_place =
+            |facts: &Facts| !facts.has_alternative_names() && facts.is_for(&self.wanted(host));
+        if *common_names_count && facts.as_ref().is_some_and(in_the_old_place) {
+            return Ok(());
+        }
+        Err(self.wrong_name(facts.as_ref(), host))
     }
 
     fn check_exact(
@@ -151,7 +162,7 @@ impl Verifier {
     fn wrong_name(&self, facts: Option<&Facts>, host: &ServerName<'_>) -> Error {
         let wanted = self.wanted(host);
         let mut presented = facts.map(Facts::names).unwrap_or_default();
-        // Such a name counts only in a certificate that is trusted as it is.
+        // Such a name counts only for those whom the game has named.
         if facts.is_some_and(|facts| !facts.has_alternative_names() && facts.is_for(&wanted)) {
             presented = presented.iter().map(|name| format!("{name} {ONLY_COMMON}")).collect();
         }

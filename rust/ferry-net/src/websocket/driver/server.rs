@@ -108,7 +108,7 @@ fn begin(tcp: TcpStream, from: SocketAddr, shared: &Arc<Shared>, tasks: &mut Tas
 async fn welcome(tcp: TcpStream, from: SocketAddr, link: LinkId, shared: Arc<Shared>) {
     let bound = shared.limits().connect_timeout;
     // In a box of its own, which is gone when the link stands.
-    let shaken = Box::pin(tokio::time::timeout(bound, shake_hands(tcp, from, &shared))).await;
+    let shaken = Box::pin(tokio::time::timeout(bound, shake_hands(tcp, &shared))).await;
     let guest = match shaken {
         Ok(Ok(guest)) => guest,
         Ok(Err(why)) => {
@@ -132,7 +132,7 @@ async fn welcome(tcp: TcpStream, from: SocketAddr, link: LinkId, shared: Arc<Sha
 }
 
 /// TLS, if it is spoken here, and the request for a WebSocket.
-async fn shake_hands(tcp: TcpStream, from: SocketAddr, shared: &Shared) -> Result<Accepted, String> {
+async fn shake_hands(tcp: TcpStream, shared: &Shared) -> Result<Accepted, String> {
     let _ = tcp.set_nodelay(true);
     let identity = shared.common.tls();
     let carriage = match identity {
@@ -142,7 +142,7 @@ async fn shake_hands(tcp: TcpStream, from: SocketAddr, shared: &Shared) -> Resul
     match upgrade::accept(Wire::new(carriage), &shared.configured()).await {
         Ok(accepted) => Ok(accepted),
         Err(Refusal::Answered(why)) => Err(why),
-        Err(Refusal::Gone(error)) => Err(format!("{from} hung up during the handshake: {error}")),
+        Err(Refusal::Gone(error)) => Err(format!("it hung up during the handshake: {error}")),
     }
 }
 
