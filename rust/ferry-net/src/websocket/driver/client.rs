@@ -159,7 +159,10 @@ async fn encrypt(tcp: TcpStream, url: &Url, trust: &tls::Client) -> Result<Carri
 
 fn too_late(step: Step, url: &Url) -> Farewell {
     let what = match step {
-        Step::Lookup => format!("the look-up of {} took too long", url.host()),
+        // As on every transport.
+        Step::Lookup => {
+            return Farewell::with(Reason::Resolve, format!("the look-up of {} took too long", url.host()));
+        }
         Step::Connect => format!("nobody answers at {}:{}", url.host(), url.port()),
         Step::Tls => "connected, but the TLS handshake took too long".to_owned(),
         Step::Upgrade => "connected, but the WebSocket handshake took too long".to_owned(),
