@@ -8,7 +8,7 @@ use std::time::Duration;
 use ferry_net::limits::Limits;
 use ferry_net::link::LinkId;
 use ferry_net::multiplayer::{Role, StateError};
-use ferry_net::websocket::{self, MAX_CLIENTS, Network, Settings, Sockets, Url};
+use ferry_net::websocket::{self, MAX_CLIENTS, Network, ProxyHeader, Settings, Sockets, Url};
 use godot::classes::{MultiplayerPeerExtension, TlsOptions};
 use godot::global::Error;
 use godot::prelude::*;
@@ -29,6 +29,9 @@ const FEW_PEERS: usize = 16;
 
 /// In seconds; as exact as the engine's class, which counts milliseconds.
 const SHORTEST_HANDSHAKE: f64 = 0.001;
+
+const HEADER_NAMES: [(ProxyHeader, &str); 2] =
+    [(ProxyHeader::XForwardedFor, "X-Forwarded-For"), (ProxyHeader::Forwarded, "Forwarded")];
 
 /// Trusted proxies. More than a handful is a network.
 const MOST_PROXIES: usize = 256;
@@ -97,11 +100,14 @@ pub(crate) struct FerryWebSocketMultiplayerPeer {
     #[var(get = get_max_clients, set = set_max_clients)]
     max_clients: PhantomVar<i64>,
     /// Reverse proxies in front of [method create_server], as addresses ([code]"10.0.0.7"[/code]) or networks
-    /// ([code]"10.0.0.0/8"[/code]). On connections from them, the header [code]Forwarded[/code] or [code]X-Forwarded-For[/code] tells
-    /// the player's address, for [method get_peer_address], the figures, and limits for each address. None by default: anybody can
-    /// send such a header.
+    /// ([code]"10.0.0.0/8"[/code]). On connections from them, [member proxy_header] tells the player's address, for
+    /// [method get_peer_address] and the figures. None by default: anybody can send such a header.
     #[var(get = get_trusted_proxies, set = set_trusted_proxies)]
     trusted_proxies: PhantomVar<PackedStringArray>,
+    /// The header in which [member trusted_proxies] tell a player's address: [code]"X-Forwarded-For"[/code] (the default) or
+    /// [code]"Forwarded"[/code]. Only this one is believed: a proxy that sets the one mostly passes on the other as a player sent it.
+    #[var(get = get_proxy_header, set = set_proxy_header, hint = ENUM_SUGGESTION, hint_string = "X-Forwarded-For,Forwarded")]
+    proxy_header: PhantomVar<GString>,
     /// How long a connection may take to be made, in seconds. 3 by default. Then [signal connection_failed] says
     /// [constant FerryDisconnect.CONNECT_TIMEOUT]. The same as [member handshake_timeout], under the name that all Ferry peers have.
     #[var(get = get_connect_timeout, set = set_connect_timeout)]
@@ -129,6 +135,7 @@ struct SetUp {
     sockets: SocketSettings,
     max_clients: i64,
     trusted_proxies: PackedStringArray,
+    proxy_header: ProxyHeader,
     /// The objects that scripts got for peers.
     peers: HashMap<LinkId, Gd<FerryWebSocketPeer>>,
     /// How many there are when it is time to let go of some.
@@ -141,6 +148,7 @@ impl Default for SetUp {
             sockets: SocketSettings::default(),
             max_clients: MAX_CLIENTS as i64,
             trusted_proxies: PackedStringArray::new(),
+            proxy_header: ProxyHeader::default(),
             peers: HashMap::new(),
             sweep_at: FEW_PEERS,
         }
@@ -203,6 +211,7 @@ impl FerryWebSocketMultiplayerPeer {
         Ok(Settings {
             max_clients: usize::try_from(set_up.max_clients).unwrap_or(MAX_CLIENTS),
             trusted_proxies: proxies,
+            proxy_header: set_up.proxy_header,
             ..set_up.sockets.settings()
         })
     }
@@ -531,6 +540,23 @@ impl FerryWebSocketMultiplayerPeer {
     #[func]
     fn get_trusted_proxies(&self) -> PackedStringArray {
         self.set_up().trusted_proxies.clone()
+    }
+
+    /// See [member proxy_header].
+    #[func]
+    fn get_proxy_header(&self) -> GString {
+        let header = self.set_up().proxy_header;
+        HEADER_NAMES.iter().find(|(own, _)| *own == header).map_or("", |(_, name)| name).into()
+    }
+
+    /// See [member proxy_header].
+    #[func]
+    fn set_proxy_header(&self, header: GString) {
+        let name = header.to_string();
+        match HEADER_NAMES.iter().find(|(_, own)| own.eq_ignore_ascii_case(name.trim())) {
+            Some((header, _)) => self.change(|set_up| set_up.proxy_header = *header),
+            None => godot_error!("proxy_header is X-Forwarded-For or Forwarded, not {name}."),
+        }
     }
 
     /// See [member trusted_proxies].

@@ -8,6 +8,9 @@ pub(crate) const GOODBYE: Duration = Duration::from_millis(200);
 /// How long closing may keep the game waiting for its port: a little longer than that.
 pub(crate) const CLOSE_BOUND: Duration = Duration::from_millis(300);
 
+/// Longer times mean the same to everybody: a month. Sums with them stay within what a clock can show.
+pub(crate) const LONGEST_TIME: Duration = Duration::from_secs(31 * 86_400);
+
 /// Times and sizes of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -30,5 +33,15 @@ impl Default for Limits {
             outbound: 64 * 1024 * 1024,
             inbound: 64 * 1024 * 1024,
         }
+    }
+}
+
+impl Limits {
+    /// With times that can be reckoned with.
+    pub(crate) fn bounded(self) -> Self {
+        let Self { connect_timeout, peer_timeout, .. } = self;
+        let (connect_timeout, peer_timeout) =
+            (connect_timeout.min(LONGEST_TIME), peer_timeout.min(LONGEST_TIME));
+        Self { connect_timeout, peer_timeout, ..self }
     }
 }

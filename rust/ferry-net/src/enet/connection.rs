@@ -71,6 +71,7 @@ impl Connection {
     ///
     /// Names what is out of range, or why the port cannot be had.
     pub fn bind(settings: &HostSettings, limits: Limits, with_ids: bool) -> Result<Self, CreateError> {
+        let limits = limits.bounded();
         let host = Host::new(settings.config(&limits), random::source())
             .map_err(|error| CreateError::Invalid(error.to_string()))?;
         let socket = UdpPort::bind(settings.bind, settings.port).map_err(CreateError::Bind)?;
@@ -345,6 +346,7 @@ impl Connection {
 
     /// Sets limits, for links that stand too.
     pub fn set_limits(&self, limits: Limits) {
+        let limits = limits.bounded();
         let mut inner = self.lock();
         inner.limits = limits;
         inner.side.set_inbound_limit(limits.inbound);

@@ -108,7 +108,9 @@ impl Entry for Notice {
     fn payload_bytes(&self) -> usize {
         match &self.event {
             Event::Message { payload, .. } => payload.len(),
-            Event::Connected { .. } => LINK_BYTES,
+            Event::Connected { .. } => {
+                LINK_BYTES + self.made.as_ref().map_or(0, |made| made.particulars.url.len())
+            }
             _ => 0,
         }
     }

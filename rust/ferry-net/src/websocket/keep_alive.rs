@@ -9,6 +9,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::limits::LONGEST_TIME;
+
 /// How often a link is pinged at least, and so how old its round trip may be.
 const USUAL_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -56,10 +58,12 @@ impl KeepAlive {
     /// Sets the times. A heartbeat of the game's own also bounds the patience: one ping without an answer until the next is
     /// due, and a little. Who is given less patience has it from now on.
     pub(super) fn set(&mut self, now: Instant, peer_timeout: Duration, heartbeat: Option<Duration>) {
+        let peer_timeout = peer_timeout.min(LONGEST_TIME);
         let usual = USUAL_INTERVAL.min(peer_timeout / PINGS_WITHIN_PATIENCE);
         self.interval = heartbeat.map_or(usual, |heartbeat| heartbeat.min(peer_timeout));
         self.next_ping = self.next_ping.min(now + self.interval);
-        let patience = heartbeat.map_or(peer_timeout, |heartbeat| peer_timeout.min(heartbeat * 2));
+        let patience =
+            heartbeat.map_or(peer_timeout, |heartbeat| peer_timeout.min(heartbeat.saturating_mul(2)));
         if patience < self.patience {
             self.heard = now;
         }
@@ -202,6 +206,15 @@ mod tests {
         assert!(!alive.is_dead(later));
         assert!(alive.ping(later + SECOND).is_some());
         assert!(!alive.is_dead(later + SECOND) && alive.is_dead(later + 2 * SECOND));
+    }
+
+    #[test]
+    fn times_without_end_are_a_month() {
+        let start = Instant::now();
+        let mut alive = KeepAlive::new(start, Duration::MAX, Some(Duration::MAX));
+        alive.ping(start);
+        assert!(!alive.is_dead(start + 3600 * SECOND));
+        assert!(alive.next_due() <= start + LONGEST_TIME);
     }
 
     #[test]

@@ -116,7 +116,7 @@ impl LinkShared {
 
     /// Lets it run if it waits for room.
     pub(super) fn wake_if_paused(&self) {
-        if self.paused.load(Ordering::Acquire) {
+        if self.paused.load(Ordering::SeqCst) {
             self.wake();
         }
     }
@@ -136,7 +136,7 @@ impl LinkShared {
 
     /// The game has fetched a message.
     pub(super) fn fetched(&self) {
-        self.unread.fetch_sub(1, Ordering::AcqRel);
+        self.unread.fetch_sub(1, Ordering::SeqCst);
         self.wake_if_paused();
     }
 

@@ -24,7 +24,7 @@ mod wire;
 
 pub use command::Event;
 pub use link::{Kind, Particulars, Phase};
-pub use proxies::{Network, NetworkError};
+pub use proxies::{Network, NetworkError, ProxyHeader};
 pub use pump::Pump;
 pub use settings::{MAX_CLIENTS, Settings};
 pub use sockets::{Sockets, open_client, open_plain, open_plain_server, open_pumped, open_server};

@@ -1,8 +1,9 @@
 //! Whose word is taken for where a player comes from: proxies that the game has named.
 //!
 //! Behind a reverse proxy every connection comes from the proxy, which tells the player's address in a header,
-//! `Forwarded` (RFC 7239) or `X-Forwarded-For`. Anybody can send these headers, so they count only on connections from a
-//! trusted address, and are read from the last entry backwards: the first one that is no trusted proxy is the player.
+//! `X-Forwarded-For` or `Forwarded` (RFC 7239). Anybody can send these headers, and a proxy that writes the one mostly passes the
+//! other on as it came from a stranger: so only one is looked at, which the game names, and only on connections from a
+//! trusted address. It is read from the last entry backwards: the first one that is no trusted proxy is the player.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -68,31 +69,43 @@ impl Network {
     }
 }
 
-/// Where a player is whose connection came from `from`, with these headers, in order. `None` if that is `from`.
-pub(super) fn original<'a>(
+/// Where the proxy tells the player's address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProxyHeader {
+    /// `X-Forwarded-For`, which most proxies append to.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded`.
+    Forwarded,
+}
+
+/// Whether an address is one of these.
+pub(super) fn are(trusted: &[Network], ip: IpAddr) -> bool {
+    trusted.iter().any(|network| network.contains(ip))
+}
+
+/// Where a player is whose connection came from `from`, with these headers of that kind, in order. `None` if that is
+/// `from`.
+pub(super) fn original(
     trusted: &[Network],
     from: IpAddr,
-    forwarded: impl DoubleEndedIterator<Item = &'a str>,
-    x_forwarded_for: impl DoubleEndedIterator<Item = &'a str>,
+    kind: ProxyHeader,
+    headers: &[&str],
 ) -> Option<IpAddr> {
-    let is_trusted = |ip: IpAddr| trusted.iter().any(|network| network.contains(ip));
-    if !is_trusted(from) {
+    if !are(trusted, from) {
         return None;
     }
-    let standard = forwarded.rev().flat_map(|header| header.rsplit(',')).map(forwarded_for);
-    let usual = x_forwarded_for.rev().flat_map(|header| header.rsplit(',')).map(|entry| Some(entry.trim()));
-    let mut standard = standard.peekable();
-    let entries: Vec<Option<&str>> = if standard.peek().is_some() {
-        standard.take(MAX_ENTRIES).collect()
-    } else {
-        usual.take(MAX_ENTRIES).collect()
-    };
+    let entries = headers.iter().rev().flat_map(|header| header.rsplit(',')).take(MAX_ENTRIES);
     let mut player = None;
     for entry in entries {
+        let told = match kind {
+            ProxyHeader::XForwardedFor => Some(entry.trim()),
+            ProxyHeader::Forwarded => forwarded_for(entry),
+        };
         // What cannot be read ends what can be believed.
-        let ip = address_of(entry?)?;
+        let ip = address_of(told?)?;
         player = Some(ip);
-        if !is_trusted(ip) {
+        if !are(trusted, ip) {
             break;
         }
     }
@@ -129,8 +142,12 @@ mod tests {
         text.parse().expect("an address")
     }
 
-    fn player(trusted: &[&str], from: &str, forwarded: &[&str], x_forwarded_for: &[&str]) -> Option<IpAddr> {
-        original(&networks(trusted), ip(from), forwarded.iter().copied(), x_forwarded_for.iter().copied())
+    fn x_forwarded(trusted: &[&str], from: &str, headers: &[&str]) -> Option<IpAddr> {
+        original(&networks(trusted), ip(from), ProxyHeader::XForwardedFor, headers)
+    }
+
+    fn forwarded(trusted: &[&str], from: &str, headers: &[&str]) -> Option<IpAddr> {
+        original(&networks(trusted), ip(from), ProxyHeader::Forwarded, headers)
     }
 
     #[test]
@@ -149,30 +166,30 @@ mod tests {
 
     #[test]
     fn a_named_proxy_is_believed_and_nobody_else() {
-        assert_eq!(player(&["127.0.0.1"], "127.0.0.1", &[], &["203.0.113.7"]), Some(ip("203.0.113.7")));
-        assert_eq!(player(&["127.0.0.1"], "198.51.100.1", &[], &["203.0.113.7"]), None);
-        assert_eq!(player(&[], "127.0.0.1", &["for=203.0.113.7"], &[]), None);
-        assert_eq!(player(&["127.0.0.1"], "127.0.0.1", &[], &[]), None);
+        assert_eq!(x_forwarded(&["127.0.0.1"], "127.0.0.1", &["203.0.113.7"]), Some(ip("203.0.113.7")));
+        assert_eq!(x_forwarded(&["127.0.0.1"], "198.51.100.1", &["203.0.113.7"]), None);
+        assert_eq!(forwarded(&[], "127.0.0.1", &["for=203.0.113.7"]), None);
+        assert_eq!(x_forwarded(&["127.0.0.1"], "127.0.0.1", &[]), None);
     }
 
     #[test]
     fn the_last_address_that_is_no_proxy_is_the_player() {
         // A player who lies puts the lie in front.
         let lie = &["1.1.1.1, 203.0.113.7, 10.0.0.5"];
-        assert_eq!(player(&["10.0.0.0/8"], "10.0.0.9", &[], lie), Some(ip("203.0.113.7")));
+        assert_eq!(x_forwarded(&["10.0.0.0/8"], "10.0.0.9", lie), Some(ip("203.0.113.7")));
         let two = &["1.1.1.1", "203.0.113.7:4711"];
-        assert_eq!(player(&["10.0.0.0/8"], "10.0.0.9", &[], two), Some(ip("203.0.113.7")));
-        assert_eq!(player(&["10.0.0.0/8"], "10.0.0.9", &[], &["10.0.0.1, 10.0.0.5"]), Some(ip("10.0.0.1")));
+        assert_eq!(x_forwarded(&["10.0.0.0/8"], "10.0.0.9", two), Some(ip("203.0.113.7")));
+        assert_eq!(x_forwarded(&["10.0.0.0/8"], "10.0.0.9", &["10.0.0.1, 10.0.0.5"]), Some(ip("10.0.0.1")));
     }
 
     #[test]
-    fn both_headers_are_read_and_nonsense_is_not() {
+    fn the_standard_header_is_read_and_nonsense_is_not() {
         let standard = &["for=192.0.2.43, for=\"[2001:db8:cafe::17]:4711\";proto=http"];
-        assert_eq!(player(&["::1"], "::1", standard, &["9.9.9.9"]), Some(ip("2001:db8:cafe::17")));
+        assert_eq!(forwarded(&["::1"], "::1", standard), Some(ip("2001:db8:cafe::17")));
         for nonsense in ["for=unknown", "for=_hidden", "by=203.0.113.60", "for=\"[::1\"", ""] {
-            assert_eq!(player(&["::1"], "::1", &[nonsense], &[]), None, "{nonsense}");
+            assert_eq!(forwarded(&["::1"], "::1", &[nonsense]), None, "{nonsense}");
         }
-        assert_eq!(player(&["::1"], "::1", &[], &["2001:db8::1"]), Some(ip("2001:db8::1")));
-        assert_eq!(player(&["::1"], "::1", &[], &["<script>"]), None);
+        assert_eq!(x_forwarded(&["::1"], "::1", &["2001:db8::1"]), Some(ip("2001:db8::1")));
+        assert_eq!(x_forwarded(&["::1"], "::1", &["<script>"]), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::proxies::Network;
+use super::proxies::{Network, ProxyHeader};
 
 /// The longest message, unless the game says otherwise: what the engine's class says that a packet may have.
 const USUAL_MESSAGE: usize = 16 * 1024 * 1024;
@@ -32,6 +32,8 @@ pub struct Settings {
     pub max_clients: usize,
     /// Proxies whose word on a player's address is taken.
     pub trusted_proxies: Vec<Network>,
+    /// The header in which they give it.
+    pub proxy_header: ProxyHeader,
 }
 
 impl Default for Settings {
@@ -45,6 +47,7 @@ impl Default for Settings {
             heartbeat: None,
             max_clients: MAX_CLIENTS,
             trusted_proxies: Vec::new(),
+            proxy_header: ProxyHeader::default(),
         }
     }
 }

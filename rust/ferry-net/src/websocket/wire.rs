@@ -142,6 +142,8 @@ pub(super) struct Wire {
     ended: bool,
     /// A long message that is on its way out. Nothing passes it.
     whole: Option<Whole>,
+    /// The line is broken: what is written goes nowhere.
+    mute: bool,
 }
 
 impl Wire {
@@ -156,6 +158,7 @@ impl Wire {
             violation: None,
             ended: false,
             whole: None,
+            mute: false,
         }
     }
 
@@ -202,6 +205,12 @@ impl Wire {
     pub(super) fn send_whole(&mut self, whole: Whole) {
         debug_assert!(self.whole.is_none(), "the last one must have been flushed");
         self.whole = Some(whole);
+    }
+
+    /// Nothing can be written any more, and trying must not keep what has come from being read.
+    pub(super) fn stop_writing(&mut self) {
+        self.mute = true;
+        self.whole = None;
     }
 
     fn poll_carriage(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
@@ -332,12 +341,18 @@ impl AsyncRead for Wire {
 impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.mute {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         ready!(this.poll_whole(context))?;
         this.poll_carriage(context, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.mute {
+            return Poll::Ready(Ok(()));
+        }
         ready!(this.poll_whole(context))?;
         match &mut this.carriage {
             Carriage::Tcp(tcp) => Pin::new(tcp).poll_flush(context),

@@ -49,7 +49,7 @@ pub(super) async fn run(target: Target, link: LinkId, own: Arc<LinkShared>, shar
         let reach = reach(&target, &shared, deadline, &mut step);
         tokio::select! {
             biased;
-            () = given_up(&own) => return shared.gone(link, Introduction::None),
+            () = given_up(&own) => return shared.gone(link),
             reached = tokio::time::timeout_at(deadline.into(), reach) => reached,
         }
     };

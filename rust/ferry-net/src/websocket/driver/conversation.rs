@@ -46,6 +46,9 @@ const LONG: usize = PIECE;
 /// What comes together before it is written without waiting for the turn's end.
 const WRITE_BUFFER: usize = 32 * 1024;
 
+/// What may wait behind a socket that is full: a message, and what pings call for. That much is never reached otherwise.
+const MOST_BUFFERED: usize = 1024 * 1024;
+
 /// What the WebSocket reads at once; small, since the wire reads ahead.
 const READ_BUFFER: usize = 2 * 1024;
 
@@ -62,7 +65,7 @@ const DROPPABLE_OVERHEAD: usize = 64;
 const CONTROL_BURST: u32 = 500;
 const CONTROL_EVERY: Duration = Duration::from_millis(5);
 
-/// How long a goodbye may take: to get what was queued away and to hear the other end's.
+/// How long a goodbye may take since the other end last took something of what was queued.
 const GOODBYE_BOUND: Duration = Duration::from_secs(5);
 
 /// How long the last words may take to leave.
@@ -79,6 +82,7 @@ pub(super) fn config(max_message: usize) -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
+        .max_write_buffer_size(MOST_BUFFERED)
         .max_message_size(Some(max_message))
         .max_frame_size(Some(PIECE))
 }
@@ -124,11 +128,18 @@ pub(super) struct Conversation {
     orders: Vec<Order>,
     queue: VecDeque<Outgoing>,
     droppable_bytes: usize,
+    /// The socket took less than there was; of this end's bytes, so many had left.
+    blocked: bool,
+    sent_bytes: u64,
+    /// Nothing can be written any more; what has come is still read.
+    cut: bool,
     closing: Option<Closing>,
     alive: KeepAlive,
     heartbeat: Option<Duration>,
     timer: Pin<Box<tokio::time::Sleep>>,
     nuisance: Allowance,
+    /// Pings and pongs that came while the socket took no answers.
+    unanswered: u32,
     /// Part of a large message is held.
     assembling: bool,
     figures: LinkStats,
@@ -141,7 +152,9 @@ pub(super) struct Conversation {
 struct Closing {
     /// Until it has left.
     goodbye: Option<Goodbye>,
+    /// Further off with whatever the other end takes, but not further than `at_most`.
     until: Instant,
+    at_most: Instant,
 }
 
 impl Conversation {
@@ -170,10 +183,14 @@ impl Conversation {
             orders: Vec::new(),
             queue: VecDeque::new(),
             droppable_bytes: 0,
+            blocked: false,
+            sent_bytes: 0,
+            cut: false,
             closing: None,
             alive,
             heartbeat,
             nuisance: Allowance::new(now),
+            unanswered: 0,
             assembling: false,
             figures: LinkStats::default(),
             counted: Traffic::default(),
@@ -222,7 +239,7 @@ impl Conversation {
     async fn end(&mut self, ended: Ended) {
         self.publish(Instant::now());
         self.own.paused.store(false, Ordering::Release);
-        self.shared.gone(self.link, self.introduction);
+        self.shared.gone(self.link);
         if !ended.silent {
             let Ended { farewell, goodbye, .. } = ended;
             let (code, text) = goodbye.map_or((None, String::new()), |said| (Some(said.code), said.text));
@@ -244,9 +261,8 @@ impl Conversation {
         if let Some(ended) = self.obey() {
             return Poll::Ready(ended);
         }
-        if let Err(error) = self.write(context) {
-            // The other end may have said why.
-            return Poll::Ready(self.read_last_words(context).unwrap_or_else(|| broken(&error)));
+        if !self.cut {
+            self.write_or_be_cut(context);
         }
         if let Poll::Ready(ended) = self.read(context) {
             return Poll::Ready(ended);
@@ -287,9 +303,6 @@ impl Conversation {
     fn enqueue(&mut self, outgoing: Outgoing) {
         if outgoing.droppable {
             self.droppable_bytes += outgoing.payload.len() + DROPPABLE_OVERHEAD;
-            if self.droppable_bytes > MOST_DROPPABLE {
-                self.drop_oldest();
-            }
         }
         self.queue.push_back(outgoing);
     }
@@ -312,19 +325,56 @@ impl Conversation {
 
     fn begin_goodbye(&mut self, goodbye: Goodbye) {
         if self.closing.is_none() {
-            self.closing = Some(Closing { goodbye: Some(goodbye), until: Instant::now() + GOODBYE_BOUND });
+            let now = Instant::now();
+            let (until, at_most) = (now + GOODBYE_BOUND, now + super::DELIVERY);
+            self.closing = Some(Closing { goodbye: Some(goodbye), until, at_most });
         }
     }
 
-    /// Hands on what the socket takes.
-    fn write(&mut self, context: &mut Context<'_>) -> Result<(), WsError> {
+    /// Writes. If the line is broken, what has come before is still to be read, and the other end's goodbye may be among it.
+    fn write_or_be_cut(&mut self, context: &mut Context<'_>) {
+        match self.write(context) {
+            Ok(blocked) => self.note_progress(blocked),
+            Err(error) => {
+                tracing::debug!("a link takes nothing more: {error}");
+                self.cut = true;
+                self.stream.get_mut().stop_writing();
+            }
+        }
+        if self.blocked && self.droppable_bytes > MOST_DROPPABLE {
+            self.drop_oldest();
+        }
+    }
+
+    /// Where a socket was full, only the other end's reading makes room: a sign of life as good as any, from one who has no
+    /// turn to answer pings while a long message is on its way to him.
+    fn note_progress(&mut self, blocked: bool) {
+        let sent = self.stream.get_ref().traffic().bytes_out;
+        if sent > self.sent_bytes {
+            let now = Instant::now();
+            if self.blocked {
+                self.alive.heard(now);
+            }
+            if let Some(closing) = &mut self.closing {
+                closing.until = (now + GOODBYE_BOUND).min(closing.at_most);
+            }
+        }
+        self.sent_bytes = sent;
+        self.blocked = blocked;
+        if !blocked {
+            self.unanswered = 0;
+        }
+    }
+
+    /// Hands on what the socket takes; whether it is full.
+    fn write(&mut self, context: &mut Context<'_>) -> Result<bool, WsError> {
         if self.closing.is_none()
             && let Some(bytes) = self.alive.ping(Instant::now())
         {
             Pin::new(&mut self.stream).start_send(Message::Ping(Bytes::copy_from_slice(&bytes)))?;
         }
         loop {
-            let Poll::Ready(ready) = self.poll_ready_for_next(context) else { return Ok(()) };
+            let Poll::Ready(ready) = self.poll_ready_for_next(context) else { return Ok(true) };
             ready?;
             let Some(outgoing) = self.queue.pop_front() else { break };
             self.hand_on(outgoing)?;
@@ -336,8 +386,8 @@ impl Conversation {
             Pin::new(&mut self.stream).start_send(Message::Close(Some(frame)))?;
         }
         match Pin::new(&mut self.stream).poll_flush(context) {
-            Poll::Ready(flushed) => flushed,
-            Poll::Pending => Ok(()),
+            Poll::Ready(flushed) => flushed.map(|()| false),
+            Poll::Pending => Ok(true),
         }
     }
 
@@ -406,9 +456,10 @@ impl Conversation {
     /// Whether there is room for more: in the game's inbox, for this link in it, and for a large message in part.
     fn may_read(&mut self, at_hand: usize) -> bool {
         let own = self.own.clone();
-        // Said first: whoever makes room wakes those who say so.
-        own.paused.store(true, Ordering::Release);
-        let unread = own.unread.load(Ordering::Acquire);
+        // Said first: whoever makes room wakes those who say so. Both orders are one for all threads: else each could miss the
+        // other.
+        own.paused.store(true, Ordering::SeqCst);
+        let unread = own.unread.load(Ordering::SeqCst);
         if self.closing.is_none() {
             // Strangers wait in front of the inbox, too; at the end of things nobody needs room.
             if unread >= self.most_unread || (at_hand == 0 && !self.shared.port.has_room()) {
@@ -491,11 +542,19 @@ impl Conversation {
 
     /// Pings and pongs are borne, so many.
     fn bear(&mut self) -> Option<Ended> {
-        if self.nuisance.take(Instant::now()) {
-            return None;
+        if self.blocked {
+            // Each answer waits in memory.
+            self.unanswered += 1;
         }
+        let what = if !self.nuisance.take(Instant::now()) {
+            "a flood of pings"
+        } else if self.unanswered > CONTROL_BURST {
+            "a flood of pings whose answers are not read"
+        } else {
+            return None;
+        };
         self.say_at_once(&Goodbye::of(Reason::Protocol));
-        Some(Farewell::with(Reason::Protocol, "a flood of pings").into())
+        Some(Farewell::with(Reason::Protocol, what).into())
     }
 
     fn hear_goodbye(&mut self, frame: Option<CloseFrame>) -> Ended {
@@ -543,14 +602,6 @@ impl Conversation {
         let _ = Pin::new(&mut self.stream).start_send(Message::Close(Some(frame)));
     }
 
-    /// The socket takes nothing more; but there may be a goodbye in it.
-    fn read_last_words(&mut self, context: &mut Context<'_>) -> Option<Ended> {
-        match self.read(context) {
-            Poll::Ready(ended) => Some(ended),
-            Poll::Pending => None,
-        }
-    }
-
     /// Time-outs, after reading: what came while the process was stopped counts.
     fn pass_time(&mut self, context: &mut Context<'_>, now: Instant) -> Option<Ended> {
         let limits = self.shared.limits();
@@ -576,7 +627,7 @@ impl Conversation {
             None => self.alive.next_due(),
         };
         let due = match self.introduction {
-            Introduction::Awaited(until) => due.min(until),
+            Introduction::Awaited(until) if self.closing.is_none() => due.min(until),
             // Somebody else may hold up the room for large messages.
             _ if self.assembling => due.min(now + LOOK_AGAIN),
             _ => due,
@@ -624,6 +675,9 @@ impl Conversation {
 impl Drop for Conversation {
     fn drop(&mut self) {
         self.stop_assembling();
+        if let Introduction::Given(id) = self.introduction {
+            self.shared.ids().remove(&id);
+        }
     }
 }
 

@@ -44,13 +44,11 @@ use crate::tls;
 
 use assembly::Assembly;
 use client::Target;
-use conversation::Introduction;
 use server::Door;
 use waiting::Waiting;
 
-/// How long a closed endpoint goes on delivering what was queued, on a thread that has nothing against it. Each link has its
-/// own bound, which is shorter.
-const DELIVERY: Duration = Duration::from_secs(7);
+/// How long a link, and with it a closed endpoint, goes on delivering what was queued to somebody who takes it slowly.
+const DELIVERY: Duration = Duration::from_secs(30);
 
 /// Connections whose links have ended, and that are still there for the last words. Beyond, they are just cut.
 const MOST_LINGERING: usize = 256;
@@ -214,7 +212,7 @@ impl Shared {
             common,
             is_game,
             takes_guests,
-            limits: Mutex::new(limits),
+            limits: Mutex::new(limits.bounded()),
             links: Mutex::default(),
             next_link: AtomicU32::new(0),
             ids: Mutex::default(),
@@ -263,11 +261,8 @@ impl Shared {
     }
 
     /// A link has ended.
-    fn gone(&self, link: LinkId, introduction: Introduction) {
+    fn gone(&self, link: LinkId) {
         self.links().remove(&link);
-        if let Introduction::Given(id) = introduction {
-            self.ids().remove(&id);
-        }
     }
 
     /// A place among those whose links have ended, and who still hear the last words; `None` if there are too many.
@@ -277,7 +272,7 @@ impl Shared {
 
     /// A link was not made, or has ended in a way that its own task cannot tell.
     fn never_made(&self, link: LinkId, farewell: Farewell) {
-        self.gone(link, Introduction::None);
+        self.gone(link);
         let event = Event::Closed { link, code: None, text: String::new(), farewell, stats: None };
         self.port.deliver(&mut vec![event.into()]);
     }
@@ -430,7 +425,7 @@ fn obey(shared: &Shared, commands: &mut Vec<Command>, touched: &mut Vec<Arc<Link
         let mut last: Option<(LinkId, &Arc<LinkShared>)> = None;
         for command in commands.drain(..) {
             match command {
-                Command::Limits(limits) => *lock(&shared.limits) = limits,
+                Command::Limits(limits) => *lock(&shared.limits) = limits.bounded(),
                 Command::Order { link, order } => {
                     if last.is_none_or(|(last, _)| last != link) {
                         let Some(own) = links.get(&link) else { continue };
@@ -471,7 +466,7 @@ async fn say_goodbye(shared: &Shared, tasks: &mut Tasks, stopping: &mut Stopping
     }
     tokio::select! {
         () = tasks.all_ended() => return,
-        () = tokio::time::sleep(DELIVERY) => return,
+        () = tokio::time::sleep(DELIVERY + GOODBYE) => return,
         () = stopping.wait() => {}
     }
     let _ = tokio::time::timeout(GOODBYE, tasks.all_ended()).await;

@@ -24,7 +24,7 @@ use crate::peer_id::PeerId;
 use crate::reason::{Farewell, Reason};
 use crate::tls;
 use crate::websocket::link::{LinkShared, Particulars};
-use crate::websocket::proxies;
+use crate::websocket::proxies::{self, ProxyHeader};
 use crate::websocket::pump::PumpEnd;
 use crate::websocket::wire::{Carriage, Counted, Wire};
 
@@ -33,6 +33,9 @@ const TAKEN_IN_A_TURN: usize = 64;
 
 /// How long to wait when the system has no room for more connections, after having made some.
 const OUT_OF_FILES: Duration = Duration::from_millis(20);
+
+/// What is kept of what a guest asked for.
+const LONGEST_URL: usize = 1024;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -102,33 +105,43 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 fn begin(tcp: TcpStream, from: SocketAddr, shared: &Arc<Shared>, tasks: &mut Tasks) {
     let link = shared.draw_link();
     let task = tasks.spawn(shared, link, welcome(tcp, from, link, shared.clone()));
-    shared.waiting().add(from.ip(), link, task);
+    let is_proxy = proxies::are(&shared.configured().settings.trusted_proxies, from.ip());
+    shared.waiting().add(from.ip(), is_proxy, link, task);
 }
 
 async fn welcome(tcp: TcpStream, from: SocketAddr, link: LinkId, shared: Arc<Shared>) {
     let bound = shared.limits().connect_timeout;
+    let place = Place { shared: shared.clone(), from, link };
     // In a box of its own, which is gone when the link stands.
     let shaken = Box::pin(tokio::time::timeout(bound, shake_hands(tcp, &shared))).await;
     let guest = match shaken {
         Ok(Ok(guest)) => guest,
-        Ok(Err(why)) => {
-            shared.waiting().remove(from.ip(), link);
-            return shared.reject(from, &why);
-        }
+        Ok(Err(why)) => return shared.reject(from, &why),
         Err(_) => {
-            shared.waiting().remove(from.ip(), link);
             return shared
                 .reject(from, &format!("the handshake took longer than {:.1} s", bound.as_secs_f64()));
         }
     };
     if let Some(reason) = shared.refusal() {
         shared.totals().refused.fetch_add(1, Ordering::Relaxed);
-        conversation::turn_away(guest.stream, reason).await;
-        return shared.waiting().remove(from.ip(), link);
+        return conversation::turn_away(guest.stream, reason).await;
     }
-    shared.waiting().remove(from.ip(), link);
+    drop(place);
     // The same again.
     Box::pin(let_in(guest, from, link, shared).run()).await;
+}
+
+/// A guest's place among those whose handshake is under way.
+struct Place {
+    shared: Arc<Shared>,
+    from: SocketAddr,
+    link: LinkId,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.shared.waiting().remove(self.from.ip(), self.link);
+    }
 }
 
 /// TLS, if it is spoken here, and the request for a WebSocket.
@@ -175,7 +188,7 @@ pub(super) async fn take_over(
     let upgrade = upgrade::accept(wire, &configured);
     let accepted = tokio::select! {
         biased;
-        () = given_up(&own) => return shared.gone(link, Introduction::None),
+        () = given_up(&own) => return shared.gone(link),
         accepted = tokio::time::timeout(bound, upgrade) => accepted,
     };
     let farewell = match accepted {
@@ -205,7 +218,8 @@ pub(super) async fn take_over(
 
 fn particulars(guest: &Accepted, address: Option<SocketAddr>, encrypted: bool) -> Particulars {
     let scheme = if encrypted { "wss" } else { "ws" };
-    let url = format!("{scheme}://{}", guest.asked);
+    let mut url = format!("{scheme}://{}", guest.asked);
+    url.truncate(url.floor_char_boundary(LONGEST_URL));
     Particulars { address, protocol: guest.protocol.clone(), url, encrypted }
 }
 
@@ -222,16 +236,14 @@ fn let_in(guest: Accepted, from: SocketAddr, link: LinkId, shared: Arc<Shared>) 
 
 /// Behind a trusted proxy, what that one says; the port is the proxy's own then, and means nothing.
 fn player_address(from: SocketAddr, headers: &HeaderMap, shared: &Shared) -> SocketAddr {
-    let values = |name: &HeaderName| {
-        headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect::<Vec<_>>()
-    };
     let configured = shared.configured();
     let trusted = &configured.settings.trusted_proxies;
-    if trusted.is_empty() {
-        return from;
-    }
-    let (standard, usual) = (values(&FORWARDED), values(&X_FORWARDED_FOR));
-    let original = proxies::original(trusted, from.ip(), standard.into_iter(), usual.into_iter());
+    let header = match configured.settings.proxy_header {
+        ProxyHeader::XForwardedFor => &X_FORWARDED_FOR,
+        ProxyHeader::Forwarded => &FORWARDED,
+    };
+    let values: Vec<&str> = headers.get_all(header).iter().filter_map(|value| value.to_str().ok()).collect();
+    let original = proxies::original(trusted, from.ip(), configured.settings.proxy_header, &values);
     original.map_or(from, |ip| SocketAddr::new(ip, from.port()))
 }
 

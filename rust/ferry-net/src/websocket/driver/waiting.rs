@@ -24,12 +24,12 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// Somebody has knocked.
-    pub(super) fn add(&mut self, from: IpAddr, link: LinkId, task: AbortHandle) {
+    /// Somebody has knocked. Behind a proxy that the game trusts are many, who count as one in nothing but address.
+    pub(super) fn add(&mut self, from: IpAddr, is_proxy: bool, link: LinkId, task: AbortHandle) {
         let key = network(from);
         let own = self.of.entry(key).or_default();
         own.insert(link, task);
-        let too_many = own.len() > MOST_OF_ONE;
+        let too_many = own.len() > MOST_OF_ONE && !is_proxy;
         self.count += 1;
         if too_many {
             self.end_oldest_of(key);
@@ -86,11 +86,11 @@ mod tests {
     async fn whoever_has_the_most_loses_his_oldest() {
         let mut waiting = Waiting::default();
         let honest = task();
-        waiting.add(IpAddr::from([10, 0, 0, 1]), LinkId(0), honest.abort_handle());
+        waiting.add(IpAddr::from([10, 0, 0, 1]), false, LinkId(0), honest.abort_handle());
         let mut crowd: Vec<_> = (1..=MOST_OF_ONE as u32 + 5)
             .map(|number| {
                 let task = task();
-                waiting.add(IpAddr::from([10, 0, 0, 2]), LinkId(number), task.abort_handle());
+                waiting.add(IpAddr::from([10, 0, 0, 2]), false, LinkId(number), task.abort_handle());
                 task
             })
             .collect();
