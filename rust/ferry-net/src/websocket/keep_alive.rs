@@ -17,6 +17,9 @@ const USUAL_INTERVAL: Duration = Duration::from_secs(5);
 /// So many pings fit into the patience: two may get lost in a hiccup.
 const PINGS_WITHIN_PATIENCE: u32 = 3;
 
+/// A longer round trip is not measured.
+const LONGEST_ROUND_TRIP: Duration = Duration::from_secs(10);
+
 /// Whoever is asked later than this was not asked in time: the process was stopped, or the machine asleep.
 const LATE: Duration = Duration::from_millis(500);
 
@@ -32,7 +35,7 @@ pub(super) struct KeepAlive {
     heard: Instant,
     next_ping: Instant,
     number: u64,
-    /// The last ping, until its pong.
+    /// A ping, until its pong.
     pinged: Option<(u64, Instant)>,
     rtt: Option<Duration>,
     jitter: Option<Duration>,
@@ -113,7 +116,10 @@ impl KeepAlive {
         }
         self.next_ping = now + self.interval;
         self.number += 1;
-        self.pinged = Some((self.number, now));
+        // A round trip may be longer than the interval; but a ping that got lost on the way is not waited for for ever.
+        if self.pinged.is_none_or(|(_, sent)| now - sent >= LONGEST_ROUND_TRIP) {
+            self.pinged = Some((self.number, now));
+        }
         Some(self.number.to_be_bytes())
     }
 
@@ -206,6 +212,22 @@ mod tests {
         assert!(!alive.is_dead(later));
         assert!(alive.ping(later + SECOND).is_some());
         assert!(!alive.is_dead(later + SECOND) && alive.is_dead(later + 2 * SECOND));
+    }
+
+    #[test]
+    fn a_round_trip_longer_than_the_interval_is_measured() {
+        let start = Instant::now();
+        let mut alive = KeepAlive::new(start, 30 * SECOND, Some(SECOND / 20));
+        let pings: Vec<_> = (0..10)
+            .filter_map(|number| {
+                let now = start + SECOND / 20 * number;
+                alive.heard(now);
+                alive.ping(now)
+            })
+            .collect();
+        assert_eq!(pings.len(), 10);
+        alive.pong(&pings[0], start + SECOND / 2);
+        assert_eq!(alive.round_trip().0, Some(SECOND / 2));
     }
 
     #[test]

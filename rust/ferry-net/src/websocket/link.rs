@@ -87,6 +87,8 @@ pub(crate) struct LinkShared {
     pub(super) unread: AtomicUsize,
     /// Its task does not read, until somebody wakes it.
     pub(super) paused: AtomicBool,
+    /// It has got orders that it was not woken for.
+    pub(super) touched: AtomicBool,
     orders: Mutex<Vec<Order>>,
     waker: AtomicWaker,
     figures: Mutex<LinkStats>,
@@ -103,10 +105,14 @@ impl LinkShared {
         std::mem::swap(&mut *self.orders.lock().unwrap_or_else(PoisonError::into_inner), into);
     }
 
-    /// Whether the game wants no more of it.
-    pub(super) fn was_given_up(&self) -> bool {
+    /// Whether the game wants no more of it; if so, with the farewell that it wants to hear, if any.
+    pub(super) fn given_up(&self) -> Option<Option<Farewell>> {
         let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
-        orders.iter().any(|order| matches!(order, Order::Close(_) | Order::Abandon(_) | Order::Drop))
+        orders.iter().find_map(|order| match order {
+            Order::Abandon(farewell) => Some(Some(farewell.clone())),
+            Order::Close(_) | Order::Drop => Some(None),
+            _ => None,
+        })
     }
 
     /// Lets the link's task run.
@@ -126,12 +132,10 @@ impl LinkShared {
         self.waker.register(context.waker());
     }
 
-    /// A message that took room was handed on, or dropped.
-    pub(super) fn release(&self, outgoing: &Outgoing) {
-        if !outgoing.droppable {
-            self.room.release(Room::cost_of(outgoing.payload.len()));
-            self.queued.fetch_sub(1, Ordering::AcqRel);
-        }
+    /// A message of this length, which took room, has left or was dropped.
+    pub(super) fn release(&self, length: usize) {
+        self.room.release(Room::cost_of(length));
+        self.queued.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// The game has fetched a message.

@@ -17,6 +17,9 @@ use super::wire::Traffic;
 /// Bytes that wait, each way. At 60 polls a second, 15 MB/s.
 const CAPACITY: usize = 256 * 1024;
 
+/// Bytes that the engine's stream is given at once.
+const PIECE: usize = 32 * 1024;
+
 #[derive(Debug, Default)]
 struct Shared {
     /// From the engine's stream.
@@ -65,28 +68,36 @@ impl Pump {
         wake(shared.reader.take());
     }
 
-    /// Hands what is to be sent to `write`, which returns how much of it the stream took; the rest stays.
+    /// Hands what is to be sent to `write`, which returns how much of it the stream took; the rest stays. Returns how much was
+    /// taken.
     ///
     /// # Errors
     ///
     /// Those of `write`.
-    pub fn take<E>(&self, mut write: impl FnMut(&[u8]) -> Result<usize, E>) -> Result<(), E> {
-        let mut shared = lock(&self.0);
+    pub fn take<E>(&self, mut write: impl FnMut(&[u8]) -> Result<usize, E>) -> Result<usize, E> {
+        let mut total = 0;
         loop {
-            let piece = shared.outgoing.as_slices().0;
+            // Nobody waits for the lock while the stream is written.
+            let piece: Vec<u8> = {
+                let shared = lock(&self.0);
+                let first = shared.outgoing.as_slices().0;
+                first[..first.len().min(PIECE)].to_vec()
+            };
             if piece.is_empty() {
-                return Ok(());
+                return Ok(total);
             }
-            let whole = piece.len();
-            let written = write(piece)?.min(whole);
+            let written = write(&piece)?.min(piece.len());
+            total += written;
+            let mut shared = lock(&self.0);
+            // This is the only place where something is taken.
             shared.outgoing.drain(..written);
             shared.traffic.bytes_out += written as u64;
             shared.traffic.writes += u64::from(written > 0);
             if written > 0 {
                 wake(shared.writer.take());
             }
-            if written < whole {
-                return Ok(());
+            if written < piece.len() {
+                return Ok(total);
             }
         }
     }

@@ -16,7 +16,8 @@ pub const MAX_CLIENTS: usize = 4095;
 /// What both ends of connections are made with.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Sub-protocols, the preferred one first. A server with some refuses clients that ask for none of them.
+    /// Sub-protocols; a client's in the order of its preference, which decides. A server with some refuses clients that ask for
+    /// none of them.
     pub protocols: Vec<String>,
     /// Headers to send along with the handshake, as lines: `Name: value`.
     pub headers: Vec<String>,

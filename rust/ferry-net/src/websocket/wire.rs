@@ -207,6 +207,11 @@ impl Wire {
         self.whole = Some(whole);
     }
 
+    /// Whether a long message is on its way.
+    pub(super) fn is_sending_whole(&self) -> bool {
+        self.whole.is_some()
+    }
+
     /// Nothing can be written any more, and trying must not keep what has come from being read.
     pub(super) fn stop_writing(&mut self) {
         self.mute = true;

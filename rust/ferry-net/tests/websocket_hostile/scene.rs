@@ -54,7 +54,8 @@ pub(crate) fn client_to(url: &str, trust: tls::Client, limits: Limits) -> Peer {
     let mut peer = Peer::default();
     peer.set_limits(limits);
     peer.start_client(sockets, link, None).unwrap();
-    poll(&mut peer);
+    // Begins; what it is told is the test's to hear.
+    peer.flush();
     peer
 }
 

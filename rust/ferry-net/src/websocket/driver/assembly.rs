@@ -40,12 +40,8 @@ pub(super) enum Verdict {
 }
 
 impl Assembly {
-    /// A link holds so many bytes of a message in part, and wants to go on.
+    /// A link holds so many bytes of a message in part, more than are [`FREE`], and wants to go on.
     pub(super) fn holds(&mut self, link: LinkId, bytes: usize, now: Instant) -> Verdict {
-        if bytes <= FREE {
-            self.done(link);
-            return Verdict::GoOn;
-        }
         let began = *self.began.entry(link).or_insert(now);
         let before = self.holders.insert((began, link), bytes).unwrap_or_default();
         self.total = self.total - before + bytes;
@@ -83,7 +79,6 @@ mod tests {
         }
         assert_eq!(assembly.holds(LinkId(4), 4 * MEGABYTE, start + PATIENCE / 2), Verdict::Wait);
         assert_eq!(assembly.holds(LinkId(0), 16 * MEGABYTE, start + PATIENCE / 2), Verdict::GoOn);
-        assert_eq!(assembly.holds(LinkId(5), FREE, start), Verdict::GoOn);
         assert_eq!(assembly.holds(LinkId(4), 4 * MEGABYTE, start + PATIENCE), Verdict::WaitFor(LinkId(0)));
         assert!(assembly.done(LinkId(0)));
         assert!(!assembly.done(LinkId(0)));

@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use super::conversation::{Conversation, Introduction};
 use super::upgrade;
 use super::{Shared, given_up};
-use crate::aside;
+use crate::aside::{self, NoAnswer};
 use crate::link::LinkId;
 use crate::lookup;
 use crate::reason::{Farewell, Reason};
@@ -49,7 +49,7 @@ pub(super) async fn run(target: Target, link: LinkId, own: Arc<LinkShared>, shar
         let reach = reach(&target, &shared, deadline, &mut step);
         tokio::select! {
             biased;
-            () = given_up(&own) => return shared.gone(link),
+            wanted = given_up(&own) => return shared.given_up(link, wanted),
             reached = tokio::time::timeout_at(deadline.into(), reach) => reached,
         }
     };
@@ -144,8 +144,16 @@ async fn encrypt(tcp: TcpStream, url: &Url, trust: &tls::Client) -> Result<Carri
                 let _ = tell.send(config);
             },
         );
-        let config = told.await.ok().and_then(Result::ok);
-        config.ok_or_else(|| failed("the system's certificates could not be read".to_owned()))?
+        let config = told.await.unwrap_or(Err(NoAnswer::Failed));
+        config.map_err(|none| {
+            let why = match none {
+                NoAnswer::TooMany => {
+                    "too many look-ups are under way to read the system's certificates beside"
+                }
+                NoAnswer::Failed => "the system's certificates could not be read",
+            };
+            failed(why.to_owned())
+        })?
     } else {
         trust.config()
     };

@@ -128,6 +128,8 @@ pub(super) struct Conversation {
     orders: Vec<Order>,
     queue: VecDeque<Outgoing>,
     droppable_bytes: usize,
+    /// The length of a long message that is on its way, if it took room.
+    long: Option<usize>,
     /// The socket took less than there was; of this end's bytes, so many had left.
     blocked: bool,
     sent_bytes: u64,
@@ -183,6 +185,7 @@ impl Conversation {
             orders: Vec::new(),
             queue: VecDeque::new(),
             droppable_bytes: 0,
+            long: None,
             blocked: false,
             sent_bytes: 0,
             cut: false,
@@ -280,7 +283,11 @@ impl Conversation {
         for order in orders.drain(..) {
             match order {
                 Order::Send(outgoing) if self.closing.is_none() => self.enqueue(outgoing),
-                Order::Send(outgoing) => self.own.release(&outgoing),
+                Order::Send(outgoing) => {
+                    if !outgoing.droppable {
+                        self.own.release(outgoing.payload.len());
+                    }
+                }
                 Order::Close(goodbye) => self.begin_goodbye(goodbye),
                 Order::Abandon(farewell) => {
                     self.say_at_once(&Goodbye::of(farewell.reason));
@@ -349,6 +356,7 @@ impl Conversation {
     /// Where a socket was full, only the other end's reading makes room: a sign of life as good as any, from one who has no
     /// turn to answer pings while a long message is on its way to him.
     fn note_progress(&mut self, blocked: bool) {
+        self.settle_long();
         let sent = self.stream.get_ref().traffic().bytes_out;
         if sent > self.sent_bytes {
             let now = Instant::now();
@@ -394,10 +402,21 @@ impl Conversation {
     /// Whether the stream takes the message in front: a long one goes past tungstenite, and nothing may be in its way.
     fn poll_ready_for_next(&mut self, context: &mut Context<'_>) -> Poll<Result<(), WsError>> {
         let stream = Pin::new(&mut self.stream);
-        match self.queue.front() {
+        let ready = match self.queue.front() {
             None => Poll::Ready(Ok(())),
             Some(next) if next.payload.len() > LONG => stream.poll_flush(context),
             Some(_) => stream.poll_ready(context),
+        };
+        self.settle_long();
+        ready
+    }
+
+    /// The room that a long message took is free when the last of it has left.
+    fn settle_long(&mut self) {
+        if !self.stream.get_ref().is_sending_whole()
+            && let Some(length) = self.long.take()
+        {
+            self.own.release(length);
         }
     }
 
@@ -406,13 +425,16 @@ impl Conversation {
         if outgoing.droppable {
             self.droppable_bytes -= outgoing.payload.len() + DROPPABLE_OVERHEAD;
         }
-        self.own.release(&outgoing);
-        let Outgoing { kind, payload, .. } = outgoing;
+        let Outgoing { kind, payload, droppable } = outgoing;
         let is_text = kind == Kind::Text;
         if payload.len() > LONG {
+            self.long = (!droppable).then_some(payload.len());
             let mask = (!self.is_server).then(|| random::word().to_ne_bytes());
             self.stream.get_mut().send_whole(Whole::new(is_text, payload, mask));
             return Ok(());
+        }
+        if !droppable {
+            self.own.release(payload.len());
         }
         // Whoever made a text saw to it that it is UTF-8.
         let code = if is_text { Data::Text } else { Data::Binary };
@@ -459,27 +481,25 @@ impl Conversation {
         // Said first: whoever makes room wakes those who say so. Both orders are one for all threads: else each could miss the
         // other.
         own.paused.store(true, Ordering::SeqCst);
+        // Nobody hears a link that is closing, so that it needs no room to be heard in.
+        let heard = self.closing.is_none();
         let unread = own.unread.load(Ordering::SeqCst);
-        if self.closing.is_none() {
-            // Strangers wait in front of the inbox, too; at the end of things nobody needs room.
-            if unread >= self.most_unread || (at_hand == 0 && !self.shared.port.has_room()) {
-                self.alive.heard(Instant::now());
-                return false;
-            }
-            let held = self.stream.get_ref().held();
-            if held <= FREE {
-                self.stop_assembling();
-            } else if !self.may_assemble(held) {
-                self.alive.heard(Instant::now());
-                return false;
-            }
+        let full = heard && (unread >= self.most_unread || (at_hand == 0 && !self.shared.port.has_room()));
+        if full || !self.may_assemble() {
+            self.alive.heard(Instant::now());
+            return false;
         }
         own.paused.store(false, Ordering::Release);
         true
     }
 
     /// Whether there is room for more of a large message.
-    fn may_assemble(&mut self, held: usize) -> bool {
+    fn may_assemble(&mut self) -> bool {
+        let held = self.stream.get_ref().held();
+        if held <= FREE {
+            self.stop_assembling();
+            return true;
+        }
         self.assembling = true;
         match self.shared.assembly().holds(self.link, held, Instant::now()) {
             Verdict::GoOn => return true,

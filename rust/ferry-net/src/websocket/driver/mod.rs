@@ -35,6 +35,7 @@ use super::wire::Traffic;
 use crate::endpoint::{Commands, Port};
 use crate::limits::{GOODBYE, Limits};
 use crate::link::LinkId;
+use crate::packet::MAX_PACKET_SIZE;
 use crate::peer_id::PeerId;
 use crate::reason::{Farewell, Reason};
 use crate::runtime::Stopping;
@@ -68,7 +69,9 @@ impl Configured {
     /// Names the line that is none.
     pub(super) fn new(settings: Settings) -> Result<Self, String> {
         let headers = upgrade::headers(&settings.headers)?;
-        Ok(Self { settings, headers })
+        let (max_message, max_packet) =
+            (settings.max_message.min(MAX_PACKET_SIZE), settings.max_packet.min(MAX_PACKET_SIZE));
+        Ok(Self { settings: Settings { max_message, max_packet, ..settings }, headers })
     }
 }
 
@@ -191,6 +194,7 @@ struct Shared {
     /// The links that stand or are being made, but for handshakes of guests.
     links: Mutex<HashMap<LinkId, Arc<LinkShared>>>,
     next_link: AtomicU32,
+    next_knock: AtomicU64,
     ids: Mutex<HashSet<PeerId>>,
     waiting: Mutex<Waiting>,
     assembly: Mutex<Assembly>,
@@ -215,6 +219,7 @@ impl Shared {
             limits: Mutex::new(limits.bounded()),
             links: Mutex::default(),
             next_link: AtomicU32::new(0),
+            next_knock: AtomicU64::new(0),
             ids: Mutex::default(),
             waiting: Mutex::default(),
             assembly: Mutex::default(),
@@ -277,6 +282,14 @@ impl Shared {
         self.port.deliver(&mut vec![event.into()]);
     }
 
+    /// The game has given up a link that was being made.
+    fn given_up(&self, link: LinkId, wanted: Option<Farewell>) {
+        match wanted {
+            Some(farewell) => self.never_made(link, farewell),
+            None => self.gone(link),
+        }
+    }
+
     /// Ends a link for a reason that the game hears.
     fn abandon(&self, link: LinkId, farewell: Farewell) {
         let own = self.links().get(&link).cloned();
@@ -309,17 +322,8 @@ impl Shared {
 struct Tasks(JoinSet<()>);
 
 impl Tasks {
-    fn spawn(
-        &mut self,
-        shared: &Arc<Shared>,
-        link: LinkId,
-        task: impl Future<Output = ()> + Send + 'static,
-    ) -> AbortHandle {
-        let fate = Fate { shared: shared.clone(), link };
-        self.0.spawn(async move {
-            task.await;
-            drop(fate);
-        })
+    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        self.0.spawn(task)
     }
 
     /// Waits until one has ended; for ever, if there is none.
@@ -338,6 +342,15 @@ impl Tasks {
 struct Fate {
     shared: Arc<Shared>,
     link: LinkId,
+}
+
+impl Fate {
+    /// Does what is to be done for a link.
+    async fn of(shared: Arc<Shared>, link: LinkId, task: impl Future<Output = ()>) {
+        let fate = Self { shared, link };
+        task.await;
+        drop(fate);
+    }
 }
 
 impl Drop for Fate {
@@ -376,12 +389,13 @@ fn begin(ends: Ends, shared: &Arc<Shared>, tasks: &mut Tasks) -> io::Result<Opti
         Ends::Guests(listener) => return Door::open(listener).map(Some),
         Ends::Server { target, link, own } => {
             shared.links().insert(link, own.clone());
-            tasks.spawn(shared, link, client::run(*target, link, own, shared.clone()));
+            let task = client::run(*target, link, own, shared.clone());
+            tasks.spawn(Fate::of(shared.clone(), link, task));
         }
         Ends::Pumped { end, link, own, address, encrypted } => {
             shared.links().insert(link, own.clone());
             let task = server::take_over(end, link, own, address, encrypted, shared.clone());
-            tasks.spawn(shared, link, task);
+            tasks.spawn(Fate::of(shared.clone(), link, task));
         }
     }
     Ok(None)
@@ -403,15 +417,17 @@ async fn attend(shared: &Arc<Shared>, door: &mut Option<Door>, tasks: &mut Tasks
         // The bell may have rung for it.
         shared.wake_paused();
         let due = if let Commands::Until(at) = taken.commands { Some(at) } else { None };
+        // Commands are looked at in each round, so the bell comes last: a game that rings all the time must not keep guests
+        // outside.
         tokio::select! {
             biased;
-            () = shared.port.rung() => {}
-            () = tasks.ended() => {}
             guest = knock(door.as_ref()) => {
                 if let Some(door) = door {
                     door.take(guest, shared, tasks);
                 }
             }
+            () = tasks.ended() => {}
+            () = shared.port.rung() => {}
             () = until(due) => {}
             () = stopping.wait() => {}
         }
@@ -430,7 +446,9 @@ fn obey(shared: &Shared, commands: &mut Vec<Command>, touched: &mut Vec<Arc<Link
                     if last.is_none_or(|(last, _)| last != link) {
                         let Some(own) = links.get(&link) else { continue };
                         last = Some((link, own));
-                        touched.push(own.clone());
+                        if !own.touched.swap(true, Ordering::Relaxed) {
+                            touched.push(own.clone());
+                        }
                     }
                     if let Some((_, own)) = last {
                         own.order(order);
@@ -439,7 +457,10 @@ fn obey(shared: &Shared, commands: &mut Vec<Command>, touched: &mut Vec<Arc<Link
             }
         }
     }
-    touched.drain(..).for_each(|own| own.wake());
+    for own in touched.drain(..) {
+        own.touched.store(false, Ordering::Relaxed);
+        own.wake();
+    }
 }
 
 async fn knock(door: Option<&Door>) -> io::Result<(tokio::net::TcpStream, SocketAddr)> {
@@ -472,13 +493,13 @@ async fn say_goodbye(shared: &Shared, tasks: &mut Tasks, stopping: &mut Stopping
     let _ = tokio::time::timeout(GOODBYE, tasks.all_ended()).await;
 }
 
-/// Waits until the game wants no more of a link that does not stand yet.
-async fn given_up(own: &LinkShared) {
+/// Waits until the game wants no more of a link that does not stand yet; with the farewell that it wants to hear, if any.
+async fn given_up(own: &LinkShared) -> Option<Farewell> {
     std::future::poll_fn(|context| {
         own.register(context);
-        if own.was_given_up() { Poll::Ready(()) } else { Poll::Pending }
+        own.given_up().map_or(Poll::Pending, Poll::Ready)
     })
-    .await;
+    .await
 }
 
 #[cfg(test)]
@@ -495,7 +516,7 @@ mod tests {
         let common = Arc::new(Common::new(None, configured, Goodbye::new(1000, "")));
         let shared = Arc::new(Shared::new(port, common, Limits::default(), true, true));
         let mut tasks = Tasks::default();
-        tasks.spawn(&shared, LinkId(7), async { panic!("on purpose") });
+        tasks.spawn(Fate::of(shared.clone(), LinkId(7), async { panic!("on purpose") }));
         tasks.ended().await;
         let mut told = VecDeque::new();
         handle.fetch(&mut told);

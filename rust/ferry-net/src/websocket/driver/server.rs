@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::conversation::{self, Conversation, Introduction};
 use super::upgrade::{self, Accepted, Refusal};
-use super::{Shared, Tasks, given_up};
+use super::{Fate, Shared, Tasks, given_up};
 use crate::link::LinkId;
 use crate::peer_id::PeerId;
 use crate::reason::{Farewell, Reason};
@@ -103,15 +103,15 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 }
 
 fn begin(tcp: TcpStream, from: SocketAddr, shared: &Arc<Shared>, tasks: &mut Tasks) {
-    let link = shared.draw_link();
-    let task = tasks.spawn(shared, link, welcome(tcp, from, link, shared.clone()));
+    let knock = shared.next_knock.fetch_add(1, Ordering::Relaxed);
+    let task = tasks.spawn(welcome(tcp, from, knock, shared.clone()));
     let is_proxy = proxies::are(&shared.configured().settings.trusted_proxies, from.ip());
-    shared.waiting().add(from.ip(), is_proxy, link, task);
+    shared.waiting().add(from.ip(), is_proxy, knock, task);
 }
 
-async fn welcome(tcp: TcpStream, from: SocketAddr, link: LinkId, shared: Arc<Shared>) {
+async fn welcome(tcp: TcpStream, from: SocketAddr, knock: u64, shared: Arc<Shared>) {
     let bound = shared.limits().connect_timeout;
-    let place = Place { shared: shared.clone(), from, link };
+    let place = Place { shared: shared.clone(), from, knock };
     // In a box of its own, which is gone when the link stands.
     let shaken = Box::pin(tokio::time::timeout(bound, shake_hands(tcp, &shared))).await;
     let guest = match shaken {
@@ -127,20 +127,21 @@ async fn welcome(tcp: TcpStream, from: SocketAddr, link: LinkId, shared: Arc<Sha
         return conversation::turn_away(guest.stream, reason).await;
     }
     drop(place);
+    let link = shared.draw_link();
     // The same again.
-    Box::pin(let_in(guest, from, link, shared).run()).await;
+    Box::pin(Fate::of(shared.clone(), link, let_in(guest, from, link, shared).run())).await;
 }
 
 /// A guest's place among those whose handshake is under way.
 struct Place {
     shared: Arc<Shared>,
     from: SocketAddr,
-    link: LinkId,
+    knock: u64,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.shared.waiting().remove(self.from.ip(), self.link);
+        self.shared.waiting().remove(self.from.ip(), self.knock);
     }
 }
 
@@ -188,7 +189,7 @@ pub(super) async fn take_over(
     let upgrade = upgrade::accept(wire, &configured);
     let accepted = tokio::select! {
         biased;
-        () = given_up(&own) => return shared.gone(link),
+        wanted = given_up(&own) => return shared.given_up(link, wanted),
         accepted = tokio::time::timeout(bound, upgrade) => accepted,
     };
     let farewell = match accepted {

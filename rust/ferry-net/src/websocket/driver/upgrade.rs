@@ -265,7 +265,9 @@ async fn what_it_said(status: StatusCode, wire: &mut Wire, beginning: &[u8]) -> 
 /// Section 4.1: what makes an answer a yes. Returns the sub-protocol, or nothing.
 fn check(response: &client::Response, key: &str, protocols: &[String]) -> Result<String, &'static str> {
     let said = |name: HeaderName| response.headers().get(name).and_then(|value| value.to_str().ok());
-    let says = |name, what: &str| said(name).is_some_and(|value| value.eq_ignore_ascii_case(what));
+    let says = |name, what: &str| {
+        said(name).is_some_and(|value| value.split(',').any(|token| token.trim().eq_ignore_ascii_case(what)))
+    };
     if !says(header::UPGRADE, "websocket") || !says(header::CONNECTION, "upgrade") {
         return Err("the server's answer does not say that it is a WebSocket");
     }

@@ -9,8 +9,6 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use tokio::task::AbortHandle;
 
-use crate::link::LinkId;
-
 /// In all. A whole server's worth may come in the same moment; each costs some kilobytes, with TLS some ten.
 const MOST: usize = 4096;
 
@@ -19,16 +17,16 @@ const MOST_OF_ONE: usize = 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    of: HashMap<IpAddr, BTreeMap<LinkId, AbortHandle>>,
+    of: HashMap<IpAddr, BTreeMap<u64, AbortHandle>>,
     count: usize,
 }
 
 impl Waiting {
     /// Somebody has knocked. Behind a proxy that the game trusts are many, who count as one in nothing but address.
-    pub(super) fn add(&mut self, from: IpAddr, is_proxy: bool, link: LinkId, task: AbortHandle) {
+    pub(super) fn add(&mut self, from: IpAddr, is_proxy: bool, knock: u64, task: AbortHandle) {
         let key = network(from);
         let own = self.of.entry(key).or_default();
-        own.insert(link, task);
+        own.insert(knock, task);
         let too_many = own.len() > MOST_OF_ONE && !is_proxy;
         self.count += 1;
         if too_many {
@@ -39,10 +37,10 @@ impl Waiting {
     }
 
     /// Somebody was let in, or is gone.
-    pub(super) fn remove(&mut self, from: IpAddr, link: LinkId) {
+    pub(super) fn remove(&mut self, from: IpAddr, knock: u64) {
         let key = network(from);
         let Some(own) = self.of.get_mut(&key) else { return };
-        self.count -= usize::from(own.remove(&link).is_some());
+        self.count -= usize::from(own.remove(&knock).is_some());
         if own.is_empty() {
             self.of.remove(&key);
         }
@@ -56,7 +54,7 @@ impl Waiting {
 
     fn end_oldest_of(&mut self, key: IpAddr) -> bool {
         let Some(own) = self.of.get_mut(&key) else { return false };
-        // Links' names go up.
+        // Later knocks have higher numbers.
         let Some((_, task)) = own.pop_first() else { return false };
         task.abort();
         self.count -= 1;
@@ -86,11 +84,11 @@ mod tests {
     async fn whoever_has_the_most_loses_his_oldest() {
         let mut waiting = Waiting::default();
         let honest = task();
-        waiting.add(IpAddr::from([10, 0, 0, 1]), false, LinkId(0), honest.abort_handle());
-        let mut crowd: Vec<_> = (1..=MOST_OF_ONE as u32 + 5)
+        waiting.add(IpAddr::from([10, 0, 0, 1]), false, 0, honest.abort_handle());
+        let mut crowd: Vec<_> = (1..=MOST_OF_ONE as u64 + 5)
             .map(|number| {
                 let task = task();
-                waiting.add(IpAddr::from([10, 0, 0, 2]), false, LinkId(number), task.abort_handle());
+                waiting.add(IpAddr::from([10, 0, 0, 2]), false, number, task.abort_handle());
                 task
             })
             .collect();
@@ -102,7 +100,7 @@ mod tests {
         assert!(waiting.make_room());
         assert!(crowd.remove(0).await.expect_err("the next oldest").is_cancelled());
         assert!(!crowd[0].is_finished() && !honest.is_finished());
-        waiting.remove(IpAddr::from([10, 0, 0, 1]), LinkId(0));
+        waiting.remove(IpAddr::from([10, 0, 0, 1]), 0);
         assert_eq!(waiting.count, MOST_OF_ONE - 1);
     }
 
