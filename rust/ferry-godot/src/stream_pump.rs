@@ -6,6 +6,7 @@
 //! queues have room for.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use ferry_net::limits::Limits;
 use ferry_net::link::LinkId;
@@ -20,8 +21,12 @@ use crate::convert;
 /// Bytes that are read in one go. The engine makes an array of this size for each, even if nothing has come.
 const READ_SIZE: usize = 16 * 1024;
 
+/// Rounds of a millisecond without anything to send after which the last word is thought to be said.
+const QUIET_ROUNDS: u32 = 3;
+
 /// A stream, and the connection over it.
 pub(crate) struct StreamPump {
+    of: Sockets,
     stream: Gd<StreamPeer>,
     tcp: Gd<StreamPeerTcp>,
     tls: Option<Gd<StreamPeerTls>>,
@@ -52,21 +57,43 @@ impl StreamPump {
         let address = address_of(&tcp);
         let (sockets, link, pump) = websocket::open_pumped(address, tls.is_some(), settings, limits)
             .map_err(|error| format!("No connection could be begun: {error}."))?;
-        Ok((sockets, link, Self { stream, tcp, tls, pump, hung_up: false }))
+        let of = sockets.clone();
+        Ok((sockets, link, Self { of, stream, tcp, tls, pump, hung_up: false }))
     }
 
-    /// Carries bytes both ways, as many as there are and fit.
-    pub(crate) fn run(&mut self) {
+    /// Whether it carries this endpoint's connection.
+    pub(crate) fn is_of(&self, sockets: &Sockets) -> bool {
+        self.of.is(sockets)
+    }
+
+    /// Carries bytes both ways, as many as there are and fit. Returns how many were sent.
+    pub(crate) fn run(&mut self) -> usize {
         if self.hung_up {
-            return;
+            return 0;
         }
         match self.readiness() {
-            Readiness::NotYet => {}
-            Readiness::Over => self.note_end(),
-            Readiness::Ready => {
-                self.write();
-                self.read();
+            Readiness::NotYet => 0,
+            Readiness::Over => {
+                self.note_end();
+                0
             }
+            Readiness::Ready => {
+                let sent = self.write();
+                self.read();
+                sent
+            }
+        }
+    }
+
+    /// Carries what the network thread still has to say, at most for `bound`: once something has come, until no more does.
+    pub(crate) fn run_out(&mut self, bound: Duration) {
+        let until = Instant::now() + bound;
+        let (mut sent, mut quiet) = (false, 0);
+        while !self.is_finished() && quiet < QUIET_ROUNDS && Instant::now() < until {
+            let more = self.run() > 0;
+            sent |= more;
+            quiet = if sent && !more { quiet + 1 } else { 0 };
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 
@@ -136,7 +163,7 @@ impl StreamPump {
         }
     }
 
-    fn write(&mut self) {
+    fn write(&mut self) -> usize {
         let Self { pump, stream, .. } = self;
         let written = pump.take(|bytes| {
             let answer = stream.put_partial_data(&PackedByteArray::from(bytes));
@@ -147,9 +174,10 @@ impl StreamPump {
                 error => Err(error),
             }
         });
-        if written.is_err() {
+        written.unwrap_or_else(|_| {
             self.note_end();
-        }
+            0
+        })
     }
 }
 

@@ -29,6 +29,9 @@ const PACKET_OVERHEAD: usize = 64;
 /// How long the end of a connection waits for its packets to be read, if none is.
 const UNREAD_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long the last words over a stream of the engine's may take: it ends with the object that carries it.
+const LAST_WORDS: Duration = Duration::from_millis(50);
+
 /// All that a `FerryWebSocketPeer` is.
 #[derive(Default)]
 pub(crate) struct Socket {
@@ -104,18 +107,31 @@ impl Connection {
             Ownership::Lent => self.sockets.phase(self.link),
         }
     }
+}
 
-    /// Lets go of the endpoint: what was sent before still leaves, unless `at_once`.
-    fn leave(self, at_once: bool) {
-        let Ownership::Own { stream, .. } = self.kind else { return };
+/// A connection that is not the script's any more. What is left to do with it calls the engine, and that may call scripts: so
+/// not under the lock that they would want.
+#[must_use = "the connection must be let go of"]
+pub(crate) struct Leaving {
+    connection: Connection,
+    at_once: bool,
+}
+
+impl Leaving {
+    /// Lets go of the endpoint: what was sent before still leaves, with a goodbye, unless it is to be at once.
+    pub(crate) fn run(self) {
+        let Self { connection: Connection { sockets, link, kind }, at_once } = self;
+        let Ownership::Own { phase, stream, .. } = kind else { return };
         if at_once {
-            self.sockets.drop_link(self.link);
+            sockets.drop_link(link);
         }
+        sockets.close();
         if let Some(mut stream) = stream {
-            stream.run();
+            if !at_once && phase != Phase::Connecting {
+                stream.run_out(LAST_WORDS);
+            }
             stream.hang_up();
         }
-        self.sockets.close();
     }
 }
 
@@ -152,40 +168,56 @@ impl Socket {
     }
 
     /// Begins another connection; what there was before is over.
-    pub(crate) fn begin(&mut self, connection: Connection) {
-        self.finish(End::default(), true);
+    pub(crate) fn begin(&mut self, connection: Connection) -> Option<Leaving> {
+        let leaving = self.finish(End::default(), true);
         self.left = None;
         self.connection = Some(connection);
+        leaving
     }
 
     /// Lets go of the connection: what was sent leaves, and a goodbye.
-    pub(crate) fn release(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            connection.leave(false);
-        }
+    pub(crate) fn release(&mut self) -> Option<Leaving> {
+        self.connection.take().map(|connection| Leaving { connection, at_once: false })
     }
 
-    fn finish(&mut self, end: End, at_once: bool) {
+    fn finish(&mut self, end: End, at_once: bool) -> Option<Leaving> {
         self.incoming.clear();
         self.left = self.particulars();
         self.end = end;
-        if let Some(connection) = self.connection.take() {
-            connection.leave(at_once);
+        self.connection.take().map(|connection| Leaving { connection, at_once })
+    }
+
+    /// Takes out the stream of the engine's, to be run and given back.
+    pub(crate) fn take_stream(&mut self) -> Option<Box<StreamPump>> {
+        match &mut self.connection {
+            Some(Connection { kind: Ownership::Own { stream, .. }, .. }) => stream.take(),
+            _ => None,
         }
     }
 
-    /// Lets leave what was sent, and takes in what has happened.
-    pub(crate) fn poll(&mut self) {
-        let Self { connection: Some(connection), incoming, limits, .. } = self else { return };
+    /// Gives it back; or what is to be let go of, if there is no place for it any more.
+    pub(crate) fn give_back(&mut self, ran: Box<StreamPump>) -> Option<Box<StreamPump>> {
+        match &mut self.connection {
+            Some(Connection { kind: Ownership::Own { stream: place @ None, .. }, sockets, .. })
+                if ran.is_of(sockets) =>
+            {
+                *place = Some(ran);
+                None
+            }
+            _ => Some(ran),
+        }
+    }
+
+    /// Lets leave what was sent, and takes in what has happened. A stream of the engine's must have been run before.
+    pub(crate) fn poll(&mut self) -> Option<Leaving> {
+        let most = self.settings.settings().max_queued_packets.max(1);
+        let Self { connection: Some(connection), incoming, limits, .. } = self else { return None };
         let Connection { sockets, kind: Ownership::Own { phase, stream, held }, .. } = connection else {
             connection.sockets.flush();
-            return;
+            return None;
         };
-        if let Some(stream) = stream {
-            stream.run();
-        }
         sockets.begin_turn();
-        while held.is_none() && incoming.bytes <= limits.inbound {
+        while held.is_none() && incoming.bytes <= limits.inbound && incoming.len() < most {
             let Some(event) = sockets.next_event() else { break };
             let end = match event {
                 Event::Connected { .. } => {
@@ -219,14 +251,12 @@ impl Socket {
             let is_read = *phase != Phase::Open || !incoming.is_awaited(*since);
             is_read && (is_said || since.elapsed() >= UNREAD_PATIENCE)
         });
-        if let Some((end, _)) = ended {
-            self.finish(end, false);
-        }
+        ended.and_then(|(end, _)| self.finish(end, false))
     }
 
     /// Says goodbye, or ends the connection at once where there is nobody to say it to; `code` is `None` for the latter always.
-    pub(crate) fn close(&mut self, code: Option<u16>, text: &str) {
-        let Some(connection) = &mut self.connection else { return };
+    pub(crate) fn close(&mut self, code: Option<u16>, text: &str) -> Option<Leaving> {
+        let connection = self.connection.as_mut()?;
         let (sockets, link) = (&connection.sockets, connection.link);
         match (connection.phase(), code) {
             (Some(Phase::Open), Some(code)) => {
@@ -237,12 +267,13 @@ impl Socket {
                 }
                 // As with the engine's own, nothing is read after this.
                 self.incoming.clear();
+                None
             }
             (Some(Phase::Connecting), _) | (Some(_), None) => {
                 sockets.drop_link(link);
-                self.finish(End::without_goodbye(Reason::LocalClose), true);
+                self.finish(End::without_goodbye(Reason::LocalClose), true)
             }
-            (Some(Phase::Closing), Some(_)) | (None, _) => {}
+            (Some(Phase::Closing), Some(_)) | (None, _) => None,
         }
     }
 

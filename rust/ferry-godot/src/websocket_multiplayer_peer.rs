@@ -92,7 +92,8 @@ pub(crate) struct FerryWebSocketMultiplayerPeer {
     /// [member connect_timeout] is the same.
     #[var(get = get_handshake_timeout, set = set_handshake_timeout, usage_flags = [DEFAULT])]
     handshake_timeout: PhantomVar<f64>,
-    /// How many packets may wait to be sent to one peer, or to be read from it. 1048576 by default.
+    /// How many packets may wait to be sent to one peer, and how many of one peer's may wait for the next poll. 1048576 by default:
+    /// [member outbound_queue_limit] and [member inbound_queue_limit], which count bytes, are reached before.
     #[var(get = get_max_queued_packets, set = set_max_queued_packets, usage_flags = [DEFAULT])]
     max_queued_packets: PhantomVar<i64>,
     /// How many clients [method create_server] lets in: 1 to 4095, the default. Others are told

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use ferry_net::limits::Limits;
 use ferry_net::link::{LinkError, LinkId};
-use ferry_net::websocket::{self, Kind, Particulars, Phase, Sockets, Url};
+use ferry_net::websocket::{self, Kind, Particulars, Phase, Settings, Sockets, Url};
 use godot::classes::{IPacketPeerExtension, PacketPeerExtension, StreamPeer};
 use godot::global::Error;
 use godot::meta::conv::RawPtr;
@@ -23,7 +23,7 @@ use crate::peer_state::provoke_panic;
 use crate::raw_packet::{self, LengthOut, PacketOut};
 use crate::stream_pump::StreamPump;
 use crate::tls_options::OptionalTlsOptions;
-use crate::websocket_connection::{Connection, Socket};
+use crate::websocket_connection::{Connection, Incoming, Leaving, Socket};
 use crate::websocket_settings::SocketSettings;
 
 const STATE_CONNECTING: i64 = 0;
@@ -102,7 +102,15 @@ fn close_code(code: i64) -> Option<u16> {
     }))
 }
 
+/// Not under the lock: it may call scripts.
+fn let_go(leaving: Option<Leaving>) {
+    if let Some(leaving) = leaving {
+        leaving.run();
+    }
+}
+
 impl FerryWebSocketPeer {
+    /// Not to be held while the engine is called, which may call scripts: also where it prints an error.
     fn socket(&self) -> MutexGuard<'_, Socket> {
         self.socket.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -114,7 +122,8 @@ impl FerryWebSocketPeer {
             let peer = peer.bind();
             let mut socket = peer.socket();
             socket.settings = settings.clone();
-            socket.begin(Connection::lent(sockets, link));
+            // A new object has nothing to let go of.
+            let _ = socket.begin(Connection::lent(sockets, link));
         }
         peer
     }
@@ -135,24 +144,33 @@ impl FerryWebSocketPeer {
         self.check_free()?;
         let url = Url::parse(&url.to_string())
             .map_err(|error| invalid(format!("No connection to `{url}`: {error}.")))?;
-        let mut socket = self.socket();
-        let (settings, limits) = (socket.next_settings(), socket.limits);
+        let (settings, limits) = self.next();
         let (sockets, link) = websocket::open_plain(url, tls, settings, limits).map_err(|error| {
             godot_error!("No connection could be begun: {error}.");
             convert::open_error(&error)
         })?;
-        socket.begin(Connection::own(sockets, link, None));
+        self.begin(Connection::own(sockets, link, None));
         Ok(())
     }
 
     fn start_server(&self, stream: Option<Gd<StreamPeer>>) -> Result<(), Error> {
         let stream = stream.ok_or_else(|| invalid("The stream is null.".to_owned()))?;
         self.check_free()?;
-        let mut socket = self.socket();
-        let (settings, limits) = (socket.next_settings(), socket.limits);
+        let (settings, limits) = self.next();
         let (sockets, link, pump) = StreamPump::open(stream, settings, limits).map_err(invalid)?;
-        socket.begin(Connection::own(sockets, link, Some(pump)));
+        self.begin(Connection::own(sockets, link, Some(pump)));
         Ok(())
+    }
+
+    /// What the next connection is made with.
+    fn next(&self) -> (Settings, Limits) {
+        let socket = self.socket();
+        (socket.next_settings(), socket.limits)
+    }
+
+    fn begin(&self, connection: Connection) {
+        let leaving = self.socket().begin(connection);
+        let_go(leaving);
     }
 
     fn put(&self, kind: Kind, bytes: &[u8]) -> Error {
@@ -205,7 +223,8 @@ impl Framed for FerryWebSocketPeer {
 impl Drop for FerryWebSocketPeer {
     /// What was sent leaves, with a goodbye.
     fn drop(&mut self) {
-        self.socket().release();
+        let leaving = self.socket().release();
+        let_go(leaving);
     }
 }
 
@@ -273,7 +292,16 @@ impl FerryWebSocketPeer {
     #[func]
     fn poll(&self) {
         self.frame.note_poll();
-        self.socket().poll();
+        let stream = self.socket().take_stream();
+        if let Some(mut stream) = stream {
+            stream.run();
+            let homeless = self.socket().give_back(stream);
+            if let Some(mut stream) = homeless {
+                stream.hang_up();
+            }
+        }
+        let leaving = self.socket().poll();
+        let_go(leaving);
         log::print_waiting();
     }
 
@@ -281,7 +309,9 @@ impl FerryWebSocketPeer {
     /// sent before arrives before. A negative code ends the connection at once, without a goodbye.
     #[func]
     fn close(&self, #[opt(default = 1000)] code: i64, #[opt(default = "")] reason: GString) {
-        self.socket().close(close_code(code), &reason.to_string());
+        let code = close_code(code);
+        let leaving = self.socket().close(code, &reason.to_string());
+        let_go(leaving);
         log::print_waiting();
     }
 
@@ -481,12 +511,14 @@ impl IPacketPeerExtension for FerryWebSocketPeer {
         unsafe { raw_packet::lend_nothing(packet, length) };
         guarded(Error::FAILED, || {
             let peer = this.bind();
-            let mut socket = peer.socket();
-            let Some(incoming) = socket.incoming() else {
+            if peer.socket().incoming().is_none() {
                 godot_error!("Nothing can be read: the connection is not open.");
                 return Error::FAILED;
+            }
+            let mut socket = peer.socket();
+            let Some(payload) = socket.incoming().and_then(Incoming::take) else {
+                return Error::ERR_UNAVAILABLE;
             };
-            let Some(payload) = incoming.take() else { return Error::ERR_UNAVAILABLE };
             provoke_panic(payload == b"panic when read".as_slice());
             // SAFETY: as above; the packet stays until the next one is taken.
             unsafe { raw_packet::lend_bytes(packet, length, payload) }
