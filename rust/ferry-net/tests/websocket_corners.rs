@@ -11,7 +11,7 @@ use ferry_net::limits::Limits;
 use ferry_net::multiplayer::{Notice, Status};
 use ferry_net::packet::TransferMode;
 use ferry_net::reason::Reason;
-use ferry_net::websocket::Settings;
+use ferry_net::websocket::{self, Event, Settings, Url};
 
 use play::over_websocket::{Peer, client, client_to, port, server, server_with};
 use play::{BOUND, poll, until};
@@ -281,4 +281,40 @@ fn one_packet_at_a_time_never_stalls() {
         }
         assert!(last.elapsed() < Duration::from_secs(2), "stalled at {next}");
     }
+}
+
+/// The room of a long packet was given back as soon as it began to leave: games that pace their uploads by the figure sent on.
+#[test]
+fn a_packet_counts_as_queued_until_the_last_of_it_has_left() {
+    let mut server = server();
+    let (_deaf, id) = stranger(&mut server);
+    server.set_target(id);
+    server.put_packet(&vec![0; SIXTEEN_MEGABYTES]).unwrap();
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_millis(300) {
+        poll(&mut server);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let stats = server.stats(id).unwrap();
+    assert!(stats.bytes_sent > 100_000, "{stats:?}");
+    assert!(stats.queued_bytes >= SIXTEEN_MEGABYTES as u64, "{stats:?}");
+}
+
+/// Who gave up a link before it stood, for a reason, never heard of its end.
+#[test]
+fn a_link_that_is_abandoned_while_it_is_made_ends_with_that_reason() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://127.0.0.1:{}", silent.local_addr().unwrap().port());
+    let trust = play::over_websocket::usual_trust();
+    let (sockets, link) =
+        websocket::open_plain(Url::parse(&url).unwrap(), trust, Settings::default(), Limits::default())
+            .unwrap();
+    sockets.flush();
+    std::thread::sleep(Duration::from_millis(50));
+    sockets.abandon(link, Reason::Kicked.into());
+    let event = sockets.wait_for_event(BOUND);
+    assert!(
+        matches!(&event, Some(Event::Closed { farewell, .. }) if farewell.reason == Reason::Kicked),
+        "{event:?}"
+    );
 }
