@@ -4,8 +4,8 @@
 //! server's door, and wakes those who wait for room. A connection's task gets through its handshake (`server`, `client`)
 //! and then holds its [`conversation`]. All run on the one thread, so they are short and take turns.
 //!
-//! When the game closes, the door goes first, and with it the port. Then everybody is told goodbye and has some seconds to
-//! take what was queued for him, or [`GOODBYE`] if the library is about to go.
+//! When the game closes, the door goes first, and with it the port. Then everybody is told goodbye, behind what was queued
+//! for him: for as long as he takes it, [`DELIVERY`] at most, or [`GOODBYE`] if the library is about to go.
 
 mod assembly;
 pub(super) mod client;
