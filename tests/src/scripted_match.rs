@@ -19,18 +19,26 @@ pub fn in_project(who: &str) -> Scene {
     Scene::in_project(who, &[SCENE])
 }
 
-/// Plays the match with processes that `make` prepares, by who they are; gives all rows that they printed.
+/// Plays the match over ENet; see [`play_over`].
+///
+/// # Panics
+/// When one of its processes does not end well.
+pub fn play(make: impl Fn(&str) -> Scene) -> Vec<String> {
+    play_over("enet", make)
+}
+
+/// Plays the match over `transport` (`enet`, `websocket`) with processes that `make` prepares, by who they are; gives all
+/// rows that they printed.
 ///
 /// # Panics
 /// When one of them does not end well.
-pub fn play(make: impl Fn(&str) -> Scene) -> Vec<String> {
+pub fn play_over(transport: &str, make: impl Fn(&str) -> Scene) -> Vec<String> {
+    let make = |who| make(who).with("transport", transport).ending_with(END_MARK);
     let server = make("server").with("role", "server").with("port", 0).with("script", "demo");
-    let mut server = server.with("transport", "enet").ending_with(END_MARK).start();
+    let mut server = server.start();
     let port = server.line(PORT_MARK);
-    let clients = CLIENTS.map(|name| {
-        let client = make(name).with("role", "client").with("name", name).with("port", &port);
-        client.ending_with(END_MARK).start()
-    });
+    let clients =
+        CLIENTS.map(|name| make(name).with("role", "client").with("name", name).with("port", &port).start());
     let mut outcomes: Vec<Outcome> = clients.map(crate::godot::Run::outcome).into();
     outcomes.push(server.outcome());
     let reasons: Vec<String> = outcomes.iter().flat_map(failures).collect();

@@ -14,6 +14,26 @@ fn what_ferry_promises_holds() {
 }
 
 #[test]
+fn every_ending_of_a_websocket_has_its_reason() {
+    over_websocket("ferry/websocket_reasons.gd");
+}
+
+#[test]
+fn what_ferry_promises_holds_over_websocket() {
+    over_websocket("ferry/promises.gd");
+    over_websocket("ferry/websocket_promises.gd");
+}
+
+#[test]
+fn encrypted_connections_fail_with_a_reason_and_servers_have_their_certificates() {
+    over_websocket("ferry/websocket_tls.gd");
+}
+
+fn over_websocket(script: &str) {
+    Scene::script(script).with("server", "FerryWebSocketMultiplayerPeer").must_pass();
+}
+
+#[test]
 fn a_mesh_sends_unreliably_to_several() {
     let class = "FerryENetMultiplayerPeer";
     Scene::script("parity/peer_mesh.gd")

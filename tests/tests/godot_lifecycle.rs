@@ -16,56 +16,121 @@ const LOG_MARK: &str = "Ferry: ";
 /// A quit that waits for nothing, on a busy machine.
 const QUICK: Duration = Duration::from_secs(5);
 
-#[test]
-fn things_leave_and_arrive_in_their_frame() {
-    Scene::script("lifecycle/frames.gd").must_pass();
+const ENET: &str = "FerryENetMultiplayerPeer";
+const WEBSOCKET: &str = "FerryWebSocketMultiplayerPeer";
+
+/// A test for each transport, out of a function that takes the name of the peer's class.
+macro_rules! on_each_transport {
+    ($($(#[$attribute:meta])* $name:ident)*) => {
+        mod over_enet {
+            $(#[test] $(#[$attribute])* fn $name() { super::$name(super::ENET); })*
+        }
+        mod over_websocket {
+            $(#[test] $(#[$attribute])* fn $name() { super::$name(super::WEBSOCKET); })*
+        }
+    };
 }
 
-#[test]
-fn threads_of_the_game_may_use_peers() {
-    Scene::script("lifecycle/threads.gd").must_pass();
+on_each_transport! {
+    things_leave_and_arrive_in_their_frame
+    threads_of_the_game_may_use_peers
+    the_last_reference_may_go_on_a_thread_while_the_frame_ends
+    handlers_may_do_anything_to_their_peer
+    a_full_queue_does_what_was_asked_for
+    properties_and_figures_are_as_documented
+    who_sleeps_for_35_seconds_is_not_lost_and_misses_nothing
+    what_is_sent_in_the_frame_of_the_quit_arrives
+    a_quit_waits_for_no_look_up
+    #[cfg(target_os = "linux")]
+    a_quit_waits_for_no_look_up_that_hangs
+    #[cfg(target_os = "linux")]
+    more_look_ups_than_are_done_at_once_fail_one_by_one
+    what_a_server_sends_in_the_handler_that_quits_arrives
+    #[cfg(unix)]
+    a_server_that_stands_still_for_three_seconds_loses_nobody
+    #[cfg(unix)]
+    a_client_that_stands_still_for_three_seconds_finds_its_server_again
 }
 
-#[test]
-fn handlers_may_do_anything_to_their_peer() {
-    Scene::script("lifecycle/handlers.gd").must_pass();
+fn things_leave_and_arrive_in_their_frame(class: &str) {
+    scene("frames", class).must_pass();
+}
+
+fn threads_of_the_game_may_use_peers(class: &str) {
+    scene("threads", class).must_pass();
+}
+
+fn the_last_reference_may_go_on_a_thread_while_the_frame_ends(class: &str) {
+    scene("drops", class).must_pass();
+}
+
+fn handlers_may_do_anything_to_their_peer(class: &str) {
+    scene("handlers", class).must_pass();
+}
+
+fn a_full_queue_does_what_was_asked_for(class: &str) {
+    scene("queues", class).must_pass();
+}
+
+fn properties_and_figures_are_as_documented(class: &str) {
+    scene("properties", class).must_pass();
 }
 
 #[test]
 fn failures_say_why_and_wrong_use_is_an_error() {
-    let outcome = Scene::script("lifecycle/failures.gd").must_pass();
+    let outcome = scene("failures", ENET).must_pass();
+    all_are_told(
+        &outcome,
+        &["isn't currently active", "Invalid target peer", "max_channels must be", "Invalid bind IP address"],
+    );
+}
+
+#[test]
+fn failures_over_websocket_say_why_and_wrong_use_is_an_error() {
+    let outcome = scene("websocket_failures", WEBSOCKET).must_pass();
+    all_are_told(
+        &outcome,
+        &[
+            "The port must be between",
+            "Invalid bind address",
+            "max_clients must be between",
+            "handshake_timeout must be more than 0",
+            "trusted_proxies",
+        ],
+    );
+}
+
+/// Each of these is part of an error.
+fn all_are_told(outcome: &Outcome, parts: &[&str]) {
     let told =
         |part: &str| outcome.lines().iter().any(|line| line.starts_with("ERROR:") && line.contains(part));
-    for part in
-        ["isn't currently active", "Invalid target peer", "max_channels must be", "Invalid bind IP address"]
-    {
+    for part in parts {
         assert!(told(part), "no error says `{part}`\n{}", outcome.tail());
     }
 }
 
 #[test]
-fn a_full_queue_does_what_was_asked_for() {
-    Scene::script("lifecycle/queues.gd").must_pass();
-}
-
-#[test]
 fn objects_of_peers_that_have_ended_hold_nothing() {
-    Scene::script("lifecycle/objects.gd").must_pass();
+    scene("objects", ENET).must_pass();
 }
 
 #[test]
-fn properties_and_figures_are_as_documented() {
-    Scene::script("lifecycle/properties.gd").must_pass();
+fn websockets_of_peers_that_have_ended_hold_nothing() {
+    scene("websocket_objects", WEBSOCKET).must_pass();
+}
+
+#[test]
+fn single_websockets_live_and_die_as_a_game_wants_it() {
+    scene("websocket_sockets", WEBSOCKET).must_pass();
 }
 
 /// Both at once, since each takes its 35 seconds.
-#[test]
-fn who_sleeps_for_35_seconds_is_not_lost_and_misses_nothing() {
+fn who_sleeps_for_35_seconds_is_not_lost_and_misses_nothing(class: &str) {
     let start = Instant::now();
     let mut runs: Vec<Run> = Vec::new();
     for sleeper in ["server", "client"] {
         let end = |role: &str| {
-            let scene = Scene::script("lifecycle/loading.gd").with("role", role).with("bound", 80);
+            let scene = scene("loading", class).with("role", role).with("bound", 80);
             if role == sleeper { scene.with("sleeps", "yes") } else { scene }
         };
         let mut server = end("server").start();
@@ -79,39 +144,44 @@ fn who_sleeps_for_35_seconds_is_not_lost_and_misses_nothing() {
     assert!(start.elapsed() < Duration::from_secs(55), "{:?}", start.elapsed());
 }
 
-#[test]
-fn what_is_sent_in_the_frame_of_the_quit_arrives() {
-    let (mut server, port) = server(&[("clients", "2")]);
+fn what_is_sent_in_the_frame_of_the_quit_arrives(class: &str) {
+    let (mut server, port) = server(class, &[("clients", "2")]);
     for what in ["send_and_quit", "send_and_drop"] {
-        client(&port, what).must_pass();
+        client(class, &port, what).must_pass();
         let told = server.line("PROCESS lost ");
         assert_eq!(told, "REMOTE_CLOSE, got 20 in order", "{what}");
     }
     server.outcome().must_have_passed();
 }
 
-#[test]
-fn a_quit_waits_for_no_look_up() {
+fn a_quit_waits_for_no_look_up(class: &str) {
     let start = Instant::now();
-    Scene::script("lifecycle/process.gd").with("role", "lookup").must_pass();
+    scene("process", class).with("role", "lookup").must_pass();
     assert!(start.elapsed() < QUICK, "{:?}", start.elapsed());
 }
 
-#[cfg(target_os = "linux")]
 #[test]
-fn a_quit_waits_for_no_look_up_that_hangs() {
+fn a_quit_waits_for_no_handshake() {
+    for role in ["silent_tls", "silent_upgrade", "silent_visitors", "secure_visitors"] {
+        let start = Instant::now();
+        scene("websocket_quits", WEBSOCKET).with("role", role).must_pass();
+        assert!(start.elapsed() < QUICK, "{role}: {:?}", start.elapsed());
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn a_quit_waits_for_no_look_up_that_hangs(class: &str) {
     let start = Instant::now();
-    let Some(outcome) = where_no_name_server_answers("lookup") else { return };
+    let Some(outcome) = where_no_name_server_answers(class, "lookup") else { return };
     outcome.must_have_passed();
     assert!(start.elapsed() < QUICK, "{:?}", start.elapsed());
 }
 
 // The 17th look-up at once was answered on the network thread, by a call that may block there: a panic.
 #[cfg(target_os = "linux")]
-#[test]
-fn more_look_ups_than_are_done_at_once_fail_one_by_one() {
+fn more_look_ups_than_are_done_at_once_fail_one_by_one(class: &str) {
     let start = Instant::now();
-    let Some(outcome) = where_no_name_server_answers("lookups") else { return };
+    let Some(outcome) = where_no_name_server_answers(class, "lookups") else { return };
     outcome.must_have_passed();
     assert!(start.elapsed() < QUICK, "{:?}", start.elapsed());
 }
@@ -119,9 +189,9 @@ fn more_look_ups_than_are_done_at_once_fail_one_by_one() {
 /// A process with a network of its own, in which the name server takes the question and never answers; None, with a
 /// word, where the system lets nobody have such a network.
 #[cfg(target_os = "linux")]
-fn where_no_name_server_answers(role: &str) -> Option<Outcome> {
+fn where_no_name_server_answers(class: &str, role: &str) -> Option<Outcome> {
     use std::process::Command;
-    let folder = std::env::temp_dir().join(format!("ferry-silent-{role}-{}", std::process::id()));
+    let folder = std::env::temp_dir().join(format!("ferry-silent-{role}-{class}-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let resolver = folder.join("resolv.conf");
     std::fs::write(&resolver, "nameserver 10.77.0.9\noptions timeout:20 attempts:2\n").unwrap();
@@ -138,6 +208,7 @@ fn where_no_name_server_answers(role: &str) -> Option<Outcome> {
         let script = ["--headless", "--path", project, "--script", "res://tests/lifecycle/process.gd"];
         let arguments = [&start[..], &[engine], &script[..]].concat();
         Scene::with_program(role, Path::new("unshare"), &arguments)
+            .with("server", class)
             .with("role", role)
             .with("name", "nobody.example.org")
             .run()
@@ -149,20 +220,19 @@ fn where_no_name_server_answers(role: &str) -> Option<Outcome> {
     outcome
 }
 
-#[test]
-fn what_a_server_sends_in_the_handler_that_quits_arrives() {
-    let mut server = Scene::script("lifecycle/process.gd").with("role", "greeter").start();
+fn what_a_server_sends_in_the_handler_that_quits_arrives(class: &str) {
+    let mut server = scene("process", class).with("role", "greeter").start();
     let port = server.line("PROCESS port=");
-    Scene::script("lifecycle/process.gd").with("role", "greeted").with("port", port).must_pass();
+    scene("process", class).with("role", "greeted").with("port", port).must_pass();
     server.outcome().must_have_passed();
 }
 
 #[cfg(unix)]
-#[test]
-fn a_server_that_stands_still_for_three_seconds_loses_nobody() {
+fn a_server_that_stands_still_for_three_seconds_loses_nobody(class: &str) {
     use ferry_tests::godot::Signal;
-    let (mut server, port) = server(&[("clients", "2"), ("peer_timeout", "2")]);
-    let clients = [client(&port, "send_steadily").start(), client(&port, "send_steadily").start()];
+    let (mut server, port) = server(class, &[("clients", "2"), ("peer_timeout", "2")]);
+    let clients =
+        [client(class, &port, "send_steadily").start(), client(class, &port, "send_steadily").start()];
     server.line("PROCESS joined 2");
     sleep(Duration::from_secs(1));
     server.signal(Signal::Stop);
@@ -177,12 +247,11 @@ fn a_server_that_stands_still_for_three_seconds_loses_nobody() {
 }
 
 #[cfg(unix)]
-#[test]
-fn a_client_that_stands_still_for_three_seconds_finds_its_server_again() {
+fn a_client_that_stands_still_for_three_seconds_finds_its_server_again(class: &str) {
     use ferry_tests::godot::Signal;
-    let (mut server, port) = server(&[("clients", "1")]);
+    let (mut server, port) = server(class, &[("clients", "1")]);
     // Its own time-out passes meanwhile, but what the server said lies in its socket.
-    let mut stands = client(&port, "send_steadily").with("peer_timeout", 2).start();
+    let mut stands = client(class, &port, "send_steadily").with("peer_timeout", 2).start();
     server.line("PROCESS joined 1");
     sleep(Duration::from_secs(1));
     stands.signal(Signal::Stop);
@@ -197,9 +266,9 @@ fn a_client_that_stands_still_for_three_seconds_finds_its_server_again() {
 #[test]
 fn a_killed_client_is_noticed_within_the_time_out() {
     use ferry_tests::godot::Signal;
-    let (mut server, port) = server(&[("clients", "1"), ("peer_timeout", "2")]);
-    let mut killed = client(&port, "wait").start();
-    let stays = client(&port, "wait").start();
+    let (mut server, port) = server(ENET, &[("clients", "1"), ("peer_timeout", "2")]);
+    let mut killed = client(ENET, &port, "wait").start();
+    let stays = client(ENET, &port, "wait").start();
     server.line("PROCESS joined 2");
     // Long enough that its time-out has to count from its last word, not from its coming.
     sleep(Duration::from_millis(2500));
@@ -216,13 +285,71 @@ fn a_killed_client_is_noticed_within_the_time_out() {
     assert!(killed.outcome().status().is_some_and(|status| !status.success()));
 }
 
+// The system hangs up for it.
+#[cfg(unix)]
+#[test]
+fn a_killed_websocket_client_is_noticed_at_once() {
+    use ferry_tests::godot::Signal;
+    let (mut server, port) = server(WEBSOCKET, &[("clients", "1")]);
+    let mut killed = client(WEBSOCKET, &port, "wait").start();
+    let stays = client(WEBSOCKET, &port, "wait").start();
+    server.line("PROCESS joined 2");
+    killed.signal(Signal::Kill);
+    let start = Instant::now();
+    assert_eq!(server.line("PROCESS lost "), "REMOTE_CLOSE, got 0 in order");
+    assert!(start.elapsed() < QUICK, "{:?}", start.elapsed());
+    for run in [server, stays] {
+        run.outcome().must_have_passed();
+    }
+    assert!(killed.outcome().status().is_some_and(|status| !status.success()));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_killed_websocket_server_is_noticed_at_once() {
+    use ferry_tests::godot::Signal;
+    let (mut killed, port) = server(WEBSOCKET, &[("clients", "1")]);
+    let clients = [client(WEBSOCKET, &port, "wait").start(), client(WEBSOCKET, &port, "wait").start()];
+    killed.line("PROCESS joined 2");
+    killed.signal(Signal::Kill);
+    let start = Instant::now();
+    for mut client in clients {
+        assert_eq!(client.line("PROCESS told "), "succeeded, lost REMOTE_CLOSE, server gone REMOTE_CLOSE");
+        client.outcome().must_have_passed();
+    }
+    assert!(start.elapsed() < QUICK, "{:?}", start.elapsed());
+}
+
+// A process that stands still hangs up nothing: only its silence tells.
+#[cfg(unix)]
+#[test]
+fn a_websocket_client_that_stands_still_for_too_long_is_lost_and_hears_of_it() {
+    use ferry_tests::godot::Signal;
+    let (mut server, port) = server(WEBSOCKET, &[("clients", "2"), ("peer_timeout", "2")]);
+    let mut stands = client(WEBSOCKET, &port, "wait").start();
+    let mut stays = client(WEBSOCKET, &port, "wait").start();
+    server.line("PROCESS joined 2");
+    // Otherwise it may stop before it knows that it is in.
+    stands.line("PROCESS connected");
+    let start = Instant::now();
+    stands.signal(Signal::Stop);
+    assert_eq!(server.line("PROCESS lost "), "TIMEOUT, got 0 in order");
+    let took = start.elapsed();
+    assert!((Duration::from_millis(1200)..Duration::from_millis(4000)).contains(&took), "{took:?}");
+    stands.signal(Signal::Continue);
+    assert_eq!(stands.line("PROCESS told "), "succeeded, lost REMOTE_CLOSE, server gone REMOTE_CLOSE");
+    stands.outcome().must_have_passed();
+    stays.signal(Signal::Kill);
+    server.outcome().must_have_passed();
+}
+
 #[test]
 fn the_log_says_as_much_as_it_is_asked_for() {
-    let off = logged("off");
+    let off = logged("logging", ENET, "off");
     assert_eq!(off.lines, Vec::<String>::new());
-    let debug = logged("debug");
+    let debug = logged("logging", ENET, "debug");
     assert!(!debug.lines.is_empty(), "{}", debug.outcome.tail());
-    let wrong = logged("loud");
+    let wrong = logged("logging", ENET, "loud");
     assert!(
         wrong.lines.iter().any(|line| line.contains("no log level is called `loud`")),
         "{:?}",
@@ -232,7 +359,7 @@ fn the_log_says_as_much_as_it_is_asked_for() {
 
 #[test]
 fn strangers_write_no_log() {
-    let warn = logged("warn");
+    let warn = logged("logging", ENET, "warn");
     let place = |mark: &str| warn.outcome.lines().iter().position(|line| line == mark).unwrap();
     let during_flood = &warn.outcome.lines()[place("LOGGING flood")..place("LOGGING overflow")];
     let from_strangers = during_flood.iter().filter(|line| line.contains(LOG_MARK)).count();
@@ -241,6 +368,22 @@ fn strangers_write_no_log() {
     let overflows = warn.lines.iter().filter(|line| line.contains("is full")).count();
     assert!((1..=3).contains(&overflows), "{overflows} lines about a full queue: {:?}", warn.lines);
     assert!(warn.lines.iter().all(|line| line.starts_with("WARNING: ")), "{:?}", warn.lines);
+}
+
+#[test]
+fn strangers_over_websocket_write_no_log() {
+    let warn = logged("websocket_logging", WEBSOCKET, "warn");
+    let place = |mark: &str| warn.outcome.lines().iter().position(|line| line == mark).unwrap();
+    let during_flood = &warn.outcome.lines()[place("LOGGING flood")..place("LOGGING overflow")];
+    let from_strangers = during_flood.iter().filter(|line| line.contains(LOG_MARK)).count();
+    assert!(from_strangers <= 3, "{from_strangers} lines from 600 bad handshakes");
+    // 200 packets did not fit.
+    let overflows = warn.lines.iter().filter(|line| line.contains("is full")).count();
+    assert!((1..=3).contains(&overflows), "{overflows} lines about a full queue: {:?}", warn.lines);
+    assert!(warn.lines.iter().all(|line| line.starts_with("WARNING: ")), "{:?}", warn.lines);
+    // At the loudest level, too, they are few a second, and no error of the engine's stands among them.
+    let debug = logged("websocket_logging", WEBSOCKET, "debug");
+    assert!(debug.lines.len() < 200, "{} lines", debug.lines.len());
 }
 
 /// Everything that a class shows in the editor's help is explained there.
@@ -262,7 +405,9 @@ fn every_class_is_documented() {
     std::fs::remove_dir_all(&folder).unwrap();
     classes.sort();
     assert!(classes.contains(&"FerryENetMultiplayerPeer".to_owned()), "{classes:?}");
-    assert!(classes.contains(&"FerryDisconnect".to_owned()), "{classes:?}");
+    for class in ["FerryDisconnect", "FerryWebSocketMultiplayerPeer", "FerryWebSocketPeer", "FerryTLS"] {
+        assert!(classes.iter().any(|one| one == class), "no {class}: {classes:?}");
+    }
     assert!(missing.is_empty(), "not documented:\n  {}", missing.join("\n  "));
 }
 
@@ -298,20 +443,24 @@ struct Logged {
     lines: Vec<String>,
 }
 
-fn logged(level: &str) -> Logged {
-    let outcome = Scene::script("lifecycle/logging.gd").environment("FERRY_LOG", level).must_pass();
+fn logged(name: &str, class: &str, level: &str) -> Logged {
+    let outcome = scene(name, class).environment("FERRY_LOG", level).must_pass();
     let lines = outcome.lines().iter().filter(|line| line.contains(LOG_MARK)).cloned().collect();
     Logged { outcome, lines }
 }
 
+fn scene(name: &str, class: &str) -> Scene {
+    Scene::script(&format!("lifecycle/{name}.gd")).with("server", class)
+}
+
 /// A server in a process of its own, and its port.
-fn server(options: &[(&str, &str)]) -> (Run, String) {
-    let scene = Scene::script("lifecycle/process.gd").with("role", "server");
+fn server(class: &str, options: &[(&str, &str)]) -> (Run, String) {
+    let scene = scene("process", class).with("role", "server");
     let mut run = options.iter().fold(scene, |scene, (key, value)| scene.with(key, value)).start();
     let port = run.line("PROCESS port=");
     (run, port)
 }
 
-fn client(port: &str, what: &str) -> Scene {
-    Scene::script("lifecycle/process.gd").with("role", "client").with("port", port).with("do", what)
+fn client(class: &str, port: &str, what: &str) -> Scene {
+    scene("process", class).with("role", "client").with("port", port).with("do", what)
 }

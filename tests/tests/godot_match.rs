@@ -1,18 +1,28 @@
-//! The demo match, played headless by its script: with Ferry at every end, and against the engine's built-in ENet.
+//! The demo match, played headless by its script: with Ferry at every end, and against the engine's built-in peers,
+//! over ENet and over WebSocket.
 
 use std::fs;
 
 use ferry_tests::godot::{Scene, engine};
 use ferry_tests::project_copy::{Folder, copy_project};
-use ferry_tests::scripted_match::{SCENE, in_project, number, play};
+use ferry_tests::scripted_match::{SCENE, in_project, number, play_over};
 
-const BUILT_IN: &str = "ENetMultiplayerPeer";
+const ENET: &str = "enet";
+const WEBSOCKET: &str = "websocket";
 
 #[test]
 fn the_match_goes_as_scripted_and_has_its_figures() {
-    let rows = play(in_project);
+    has_its_figures(&play_over(ENET, in_project));
+}
+
+#[test]
+fn the_match_goes_as_scripted_over_websocket_and_has_its_figures() {
+    has_its_figures(&play_over(WEBSOCKET, in_project));
+}
+
+fn has_its_figures(rows: &[String]) {
     assert_eq!(rows.len(), 6, "one for each end of each connection: {rows:#?}");
-    for row in &rows {
+    for row in rows {
         for key in ["packets_sent", "packets_received", "bytes_sent", "bytes_received"] {
             assert!(number(row, key) > 20.0, "{key} in {row}");
         }
@@ -26,12 +36,16 @@ fn the_match_goes_as_scripted_and_has_its_figures() {
 
 #[test]
 fn the_match_goes_as_scripted_with_a_built_in_server() {
-    play(|who| with_built_in(who, who == "server"));
+    for transport in [ENET, WEBSOCKET] {
+        play_over(transport, |who| with_built_in(transport, who, who == "server"));
+    }
 }
 
 #[test]
 fn the_match_goes_as_scripted_with_built_in_clients() {
-    play(|who| with_built_in(who, who != "server"));
+    for transport in [ENET, WEBSOCKET] {
+        play_over(transport, |who| with_built_in(transport, who, who != "server"));
+    }
 }
 
 #[test]
@@ -43,10 +57,15 @@ fn the_match_needs_no_library() {
     fs::remove_file(copy.join("addons/ferry/ferry.gdextension")).expect("there was a manifest");
     fs::write(copy.join(".godot/extension_list.cfg"), "").expect("the copy can be written");
     let place = copy.to_str().expect("the path is text");
-    play(|who| Scene::with_program(who, &engine(), &["--headless", "--path", place, SCENE]));
+    for transport in [ENET, WEBSOCKET] {
+        play_over(transport, |who| {
+            Scene::with_program(who, &engine(), &["--headless", "--path", place, SCENE])
+        });
+    }
 }
 
-fn with_built_in(who: &str, built_in: bool) -> Scene {
+fn with_built_in(transport: &str, who: &str, built_in: bool) -> Scene {
     let scene = in_project(who);
-    if built_in { scene.with("class", BUILT_IN) } else { scene }
+    let class = if transport == WEBSOCKET { "WebSocketMultiplayerPeer" } else { "ENetMultiplayerPeer" };
+    if built_in { scene.with("class", class) } else { scene }
 }

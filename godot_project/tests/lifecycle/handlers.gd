@@ -90,13 +90,13 @@ func _close_inside_connection_failed() -> void:
 
 func _create_again_inside_connection_failed() -> void:
 	var server := new_server()
-	var port: int = server.host.get_local_port()
+	var port: int = port_of(server)
 	server.refuse_new_connections = true
 	var client := new_client(server, "client")
 	var tries := []
 	client.connection_failed.connect(func(_reason: int) -> void:
 		server.refuse_new_connections = tries.size() < 2
-		tries.append(client.create_client(LOCALHOST, port)))
+		tries.append(open_client(client, port)))
 	await until(func() -> bool: return is_connected_peer(client), "connected in the end")
 	check_eq(tries, [OK, OK, OK], "each try")
 	clean()
@@ -106,9 +106,9 @@ func _create_again_inside_server_disconnected() -> void:
 	var server := new_server()
 	var client := await connected_client(server, "client")
 	var next := new_server()
-	var port: int = next.host.get_local_port()
+	var port: int = port_of(next)
 	var tries := []
-	client.server_disconnected.connect(func(_reason: int) -> void: tries.append(client.create_client(LOCALHOST, port)))
+	client.server_disconnected.connect(func(_reason: int) -> void: tries.append(open_client(client, port)))
 	server.close()
 	await until(func() -> bool: return tries.size() == 1 and is_connected_peer(client), "connected to the next server")
 	check_eq(tries, [OK], "opened again, once")
@@ -121,7 +121,7 @@ func _create_again_inside_server_disconnected() -> void:
 	var opened := []
 	server.peer_disconnected.connect(func(_id: int) -> void:
 		server.close()
-		opened.append(server.create_server(0)))
+		opened.append(open_server(server)))
 	client.close()
 	await until(func() -> bool: return not opened.is_empty(), "opened again")
 	check_eq(opened, [OK], "opened again")
@@ -151,7 +151,7 @@ func _drop_inside_every_signal() -> void:
 
 func _make_dropped(server: MultiplayerPeer, which: String, called: Array) -> WeakRef:
 	var client: MultiplayerPeer = make(client_class())
-	check_eq(client.create_client(LOCALHOST, server.host.get_local_port()), OK, "create_client")
+	check_eq(open_client(client, port_of(server)), OK, "create_client")
 	var handler := func() -> void:
 		called.append(which)
 		_dropped.clear()
@@ -171,12 +171,10 @@ func _poll_dropped() -> void:
 func _disconnect_inside_peer_connected() -> void:
 	for force: bool in [false, true]:
 		var server := new_server()
-		var unwanted := {}
 		server.peer_connected.connect(func(id: int) -> void:
-			if unwanted.has(id):
+			if name_of(id) == "client":
 				server.disconnect_peer(id, force))
 		var client := new_client(server, "client")
-		unwanted[client.get_unique_id()] = true
 		var told := watch_reasons(client)
 		await until(func() -> bool: return is_gone(client), "thrown out (force %s)" % force, 4.0)
 		check(told in [["succeeded", "lost KICKED", "server gone KICKED"], ["failed KICKED"]], "the client was told %s (force %s)" % [told, force])
@@ -246,6 +244,6 @@ func _a_tree_loses_its_peer_inside_its_signals() -> void:
 
 func _join_with(api: SceneMultiplayer, server: MultiplayerPeer) -> WeakRef:
 	var client: MultiplayerPeer = make(client_class())
-	check_eq(client.create_client(LOCALHOST, server.host.get_local_port()), OK, "create_client")
+	check_eq(open_client(client, port_of(server)), OK, "create_client")
 	api.multiplayer_peer = client
 	return weakref(client)

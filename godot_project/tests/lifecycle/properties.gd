@@ -28,7 +28,34 @@ const ALL_FIGURES := {
 }
 const SIGNALS := {"connection_succeeded": 0, "connection_failed": 1, "server_disconnected": 1, "peer_lost": 3}
 const REASONS := ["NONE", "LOCAL_CLOSE", "REMOTE_CLOSE", "KICKED", "SERVER_FULL", "REFUSED", "BAD_ID", "TIMEOUT", "CONNECT_TIMEOUT",
-	"RESOLVE", "PROTOCOL", "QUEUE_FULL", "PACKET_TOO_LARGE", "NETWORK", "INTERNAL"]
+	"RESOLVE", "PROTOCOL", "QUEUE_FULL", "PACKET_TOO_LARGE", "NETWORK", "INTERNAL",
+	"TLS", "HANDSHAKE", "UNREACHABLE"]
+
+# No constants, since packed arrays are none.
+var _websocket_defaults := {
+	"connect_timeout": 3.0,
+	"handshake_timeout": 3.0,
+	"inbound_buffer_size": 16 * 1024 * 1024,
+	"outbound_buffer_size": 16 * 1024 * 1024,
+	"max_queued_packets": 1 << 20,
+	"max_clients": 4095,
+	"supported_protocols": PackedStringArray(),
+	"handshake_headers": PackedStringArray(),
+	"trusted_proxies": PackedStringArray(),
+	"proxy_header": "X-Forwarded-For",
+}
+var _websocket_others := {
+	# One value under two names.
+	"handshake_timeout": 2.5,
+	"inbound_buffer_size": 1_000_000,
+	"outbound_buffer_size": 2_000_000,
+	"max_queued_packets": 1000,
+	"max_clients": 17,
+	"supported_protocols": PackedStringArray(["one", "two"]),
+	"handshake_headers": PackedStringArray(["X-Game: ferry"]),
+	"trusted_proxies": PackedStringArray(["127.0.0.1", "10.0.0.0/8", "fd00::/8"]),
+	"proxy_header": "Forwarded",
+}
 
 
 func _test() -> void:
@@ -38,22 +65,25 @@ func _test() -> void:
 
 
 func _properties() -> void:
+	var defaults := DEFAULTS.merged(_websocket_defaults, true) if is_websocket() else DEFAULTS
+	var others := OTHERS.merged(_websocket_others, true) if is_websocket() else OTHERS
 	var peer: MultiplayerPeer = make(server_class())
 	var listed := {}
 	for property: Dictionary in peer.get_property_list():
 		listed[property.name] = property.type
-	for property: String in DEFAULTS:
-		check_eq(listed.get(property), typeof(DEFAULTS[property]), "the type of " + property)
-		check_eq(peer.get(property), DEFAULTS[property], property)
-		peer.set(property, OTHERS[property])
-		check_eq(peer.get(property), OTHERS[property], property + " as set")
+	for property: String in defaults:
+		check_eq(listed.get(property), typeof(defaults[property]), "the type of " + property)
+		check_eq(peer.get(property), defaults[property], property)
+	for property: String in others:
+		peer.set(property, others[property])
+		check_eq(peer.get(property), others[property], property + " as set")
 	# They are settings of the peer, not of one connection.
-	check_eq(peer.create_server(0), OK, "create_server")
-	for property: String in OTHERS:
-		check_eq(peer.get(property), OTHERS[property], property + " when open")
+	check_eq(open_server(peer), OK, "create_server")
+	for property: String in others:
+		check_eq(peer.get(property), others[property], property + " when open")
 	peer.close()
-	for property: String in OTHERS:
-		check_eq(peer.get(property), OTHERS[property], property + " when closed")
+	for property: String in others:
+		check_eq(peer.get(property), others[property], property + " when closed")
 
 
 func _constants() -> void:
@@ -96,8 +126,10 @@ func _figures() -> void:
 	check(out.rtt > 0.0 and out.rtt < 0.05, "rtt: %s" % out.rtt)
 	check(out.jitter >= 0.0 and out.jitter < 0.05, "jitter: %s" % out.jitter)
 	check_eq(out.loss, 0.0, "loss")
-	check_eq([out.address, out.port, out.transport, out.encrypted], [LOCALHOST, server.host.get_local_port(), "enet", false], "where to")
-	check_eq([back.address, back.port], [LOCALHOST, client.host.get_local_port()], "where from")
+	var transport := "websocket" if is_websocket() else "enet"
+	var client_port: int = server.get_peer_port(id) if is_websocket() else client.host.get_local_port()
+	check_eq([out.address, out.port, out.transport, out.encrypted], [LOCALHOST, port_of(server), transport, false], "where to")
+	check_eq([back.address, back.port], [LOCALHOST, client_port], "where from")
 	check_eq(server.get_stats().peers, 1, "peers")
 	check_eq(server.get_stats().packets_dropped, 0, "dropped")
 	client.close()

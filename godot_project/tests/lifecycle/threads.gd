@@ -15,8 +15,8 @@ func _test() -> void:
 # The server on a Thread, the client in the WorkerThreadPool; signals come on the thread that polls.
 func _a_pair_on_threads_of_its_own() -> void:
 	var server: MultiplayerPeer = make(server_class())
-	check_eq(server.create_server(0), OK, "create_server")
-	var port: int = server.host.get_local_port()
+	check_eq(open_server(server), OK, "create_server")
+	var port: int = port_of(server)
 	var thread := Thread.new()
 	thread.start(_echo.bind(server))
 	var answers := []
@@ -48,7 +48,7 @@ func _echo(server: MultiplayerPeer) -> String:
 
 func _ask(port: int) -> String:
 	var client: MultiplayerPeer = ClassDB.instantiate(client_class())
-	if client.create_client(LOCALHOST, port) != OK:
+	if open_client(client, port) != OK:
 		return "cannot be made"
 	var deadline := Time.get_ticks_msec() + 15_000
 	var sent := 0
@@ -143,9 +143,9 @@ func _closed_and_opened_while_a_thread_polls() -> void:
 			OS.delay_usec(50)
 		return polls)
 	for turn in 60:
-		check_eq(server.create_server(0), OK, "create_server")
+		check_eq(open_server(server), OK, "create_server")
 		OS.delay_msec(2)
-		var client := client_of(server.host.get_local_port())
+		var client := client_of(port_of(server))
 		await happens(func() -> bool: return is_connected_peer(client), 0.03)
 		server.close()
 		client.close()

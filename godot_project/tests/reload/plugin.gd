@@ -1,10 +1,12 @@
 @tool
 extends EditorPlugin
-## Loads Ferry's library anew, three times, while peers are connected and have something to send. Run by the editor, in
-## a copy of the project that the test has made this a plugin of.
+## Loads Ferry's library anew, three times, while peers are connected and have something to send, and while others are in
+## the middle of a handshake. Run by the editor, in a copy of the project that the test has made this a plugin of.
 
-const CLASS_NAME := "FerryENetMultiplayerPeer"
+const LOCALHOST := "127.0.0.1"
 const MANIFEST := "res://addons/ferry/ferry.gdextension"
+
+var _failures := PackedStringArray()
 
 
 func _enter_tree() -> void:
@@ -14,27 +16,93 @@ func _enter_tree() -> void:
 func _reload() -> void:
 	# The editor is at work of its own in its first frames.
 	await get_tree().create_timer(2.0).timeout
-	var failures := PackedStringArray()
 	for _round in 3:
-		var server: MultiplayerPeer = ClassDB.instantiate(CLASS_NAME)
-		var client: MultiplayerPeer = ClassDB.instantiate(CLASS_NAME)
-		if server.create_server(0) != OK or client.create_client("127.0.0.1", server.host.get_local_port()) != OK:
-			failures.append("not created")
-			break
-		for _turn in 2000:
-			server.poll()
-			client.poll()
-			if client.get_connection_status() == MultiplayerPeer.CONNECTION_CONNECTED:
+		var clients: Array[Object] = []
+		# All of them are held until the library has gone.
+		var held := [_enet(clients), _websocket(clients, "ws", []), _websocket(clients, "wss", ["*", _secure_options()])]
+		held.append_array(_hanging_handshakes())
+		for _turn in 3000:
+			for subject: Object in _flat(held):
+				if subject.has_method("poll"):
+					subject.call("poll")
+			if clients.all(_is_open):
 				break
 			OS.delay_msec(1)
-		if client.get_connection_status() != MultiplayerPeer.CONNECTION_CONNECTED:
-			failures.append("not connected")
+		if not clients.all(_is_open):
+			_failures.append("not connected: %s" % [clients.map(_is_open)])
 		# To leave at the end of a frame that the library does not live to see.
-		client.put_packet("last words".to_utf8_buffer())
+		for client: PacketPeer in clients:
+			client.put_packet("last words".to_utf8_buffer())
 		if GDExtensionManager.reload_extension(MANIFEST) != GDExtensionManager.LOAD_STATUS_OK:
-			failures.append("not loaded anew")
+			_failures.append("not loaded anew")
 		await get_tree().create_timer(0.2).timeout
-		if client.get_connection_status() != MultiplayerPeer.CONNECTION_DISCONNECTED:
-			failures.append("what was open before is open still")
-	print("FERRY_TEST_END ", "ok reload" if failures.is_empty() else "failed reload: " + ", ".join(failures))
+		if clients.any(_is_open):
+			_failures.append("what was open before is open still: %s" % [clients.map(_is_open)])
+	print("FERRY_TEST_END ", "ok reload" if _failures.is_empty() else "failed reload: " + ", ".join(_failures))
 	get_tree().quit()
+
+
+func _is_open(peer: Object) -> bool:
+	if peer is MultiplayerPeer:
+		return peer.get_connection_status() == MultiplayerPeer.CONNECTION_CONNECTED
+	return peer.get_ready_state() == WebSocketPeer.STATE_OPEN
+
+
+func _flat(held: Array) -> Array:
+	var all := []
+	for part: Variant in held:
+		if part is Array:
+			all.append_array(part)
+		else:
+			all.append(part)
+	return all
+
+
+func _enet(clients: Array[Object]) -> Array:
+	var server: MultiplayerPeer = ClassDB.instantiate(&"FerryENetMultiplayerPeer")
+	var client: MultiplayerPeer = ClassDB.instantiate(&"FerryENetMultiplayerPeer")
+	_must_be_ok(server.create_server(0))
+	_must_be_ok(client.create_client(LOCALHOST, server.host.get_local_port()))
+	clients.append(client)
+	return [server, client]
+
+
+# A server, a game's client and a single WebSocket.
+func _websocket(clients: Array[Object], scheme: String, arguments: Array) -> Array:
+	var server: MultiplayerPeer = ClassDB.instantiate(&"FerryWebSocketMultiplayerPeer")
+	var client: MultiplayerPeer = ClassDB.instantiate(&"FerryWebSocketMultiplayerPeer")
+	var socket: PacketPeer = ClassDB.instantiate(&"FerryWebSocketPeer")
+	_must_be_ok(server.callv("create_server", [0] + arguments))
+	var url := "%s://%s:%d" % [scheme, LOCALHOST, server.get_local_port()]
+	_must_be_ok(client.create_client(url, TLSOptions.client_unsafe()))
+	_must_be_ok(socket.connect_to_url(url, TLSOptions.client_unsafe()))
+	clients.append(client)
+	clients.append(socket)
+	return [server, client, socket]
+
+
+func _secure_options() -> TLSOptions:
+	return ClassDB.class_call_static(&"FerryTLS", &"self_signed")
+
+
+# Clients of a server that says nothing, and a visitor of ours who says nothing.
+func _hanging_handshakes() -> Array:
+	var door := TCPServer.new()
+	_must_be_ok(door.listen(0, LOCALHOST))
+	var all := [door]
+	for scheme: String in ["ws", "wss"]:
+		var client: MultiplayerPeer = ClassDB.instantiate(&"FerryWebSocketMultiplayerPeer")
+		client.handshake_timeout = 60.0
+		_must_be_ok(client.create_client("%s://%s:%d" % [scheme, LOCALHOST, door.get_local_port()]))
+		all.append(client)
+	var server: MultiplayerPeer = ClassDB.instantiate(&"FerryWebSocketMultiplayerPeer")
+	_must_be_ok(server.create_server(0))
+	var visitor := StreamPeerTCP.new()
+	_must_be_ok(visitor.connect_to_host(LOCALHOST, server.get_local_port()))
+	all.append_array([server, visitor])
+	return all
+
+
+func _must_be_ok(error: Error) -> void:
+	if error != OK:
+		_failures.append("not created: " + error_string(error))

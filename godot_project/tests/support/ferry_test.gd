@@ -1,5 +1,5 @@
-extends "res://tests/support/parity_test.gd"
-## What the scenes about Ferry alone share: both ends are Ferry's.
+extends "res://tests/support/websocket_test.gd"
+## What the scenes about Ferry alone share: both ends are Ferry's, over ENet unless `--server=` names another class.
 
 
 func server_class() -> String:
@@ -8,6 +8,28 @@ func server_class() -> String:
 
 func client_class() -> String:
 	return options.get("client", server_class())
+
+
+## Ferry's servers tell which port the system chose, on each transport.
+func open_server(server: MultiplayerPeer, arguments := []) -> Error:
+	return server.callv("create_server", [0] + arguments)
+
+
+## Lets this client connect to a server by name.
+func open_client_to(client: MultiplayerPeer, name: String, port: int) -> Error:
+	return client.create_client("ws://%s:%d" % [name, port]) if is_websocket() else client.create_client(name, port)
+
+
+func port_of(server: MultiplayerPeer) -> int:
+	return server.get_local_port() if is_websocket() else server.host.get_local_port()
+
+
+func new_server(max_clients := 32, max_channels := 0) -> MultiplayerPeer:
+	var server := super(max_clients, max_channels)
+	if is_websocket():
+		# Not an argument there; a server that is open takes it for clients to come.
+		server.max_clients = max_clients
+	return server
 
 
 # The throttle stays as it comes.

@@ -49,6 +49,7 @@ const MAX_GAME_CHANNELS: i64 = 253;
 #[class(tool, init, base = MultiplayerPeerExtension)]
 pub(crate) struct FerryENetMultiplayerPeer {
     base: Base<MultiplayerPeerExtension>,
+    #[init(val = PeerState::shared())]
     state: Arc<PeerState<Connection>>,
     set_up: Mutex<SetUp>,
 
@@ -140,7 +141,7 @@ impl FerryENetMultiplayerPeer {
 
     fn started(&self, connection: Connection) {
         self.set_up().host = Some(FerryENetConnection::around(connection));
-        self.state.flush_at_end_of_frame(|| self.to_gd().instance_id());
+        self.state.flush_at_end_of_frame();
     }
 
     fn start_server(

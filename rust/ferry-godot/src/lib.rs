@@ -41,10 +41,14 @@ unsafe impl ExtensionLibrary for Ferry {
             ferry_net::runtime::open();
             log::start();
             enums::register();
+            frame::begin();
         }
     }
 
     fn on_stage_deinit(stage: InitStage) {
+        if stage == InitStage::Scene {
+            frame::end();
+        }
         // The last of all: at a hot reload, peers that live are dropped between the stages.
         if stage == InitStage::Core {
             unload::end_threads();

@@ -118,17 +118,6 @@ macro_rules! peer_methods {
             fn set_reliable_overflow(&self, overflow: i64) {
                 $crate::peer_methods::set_overflow(self, overflow);
             }
-
-            // The two below are for `frame`, and not in the help.
-            #[func]
-            fn _ferry_deferred_calls_run(&self) {
-                $crate::frame::deferred_calls_run(&godot::obj::WithBaseField::to_gd(self));
-            }
-
-            #[func]
-            fn _ferry_frame_ended(&self) {
-                $crate::frame::frame_ended(&godot::obj::WithBaseField::to_gd(self));
-            }
         }
 
         $crate::peer_methods::name_accessors! { $names:

@@ -3,7 +3,7 @@
 //! The class holds this in an `Arc`; virtual calls reach it without going through gdext's cell (see `virtual_calls`), scripts'
 //! calls through it. One lock guards the peer; it is never held while signals go out, so that handlers may do anything.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use ferry_net::multiplayer::{Carrier, Multiplayer, Notice, PutError, StateError, Status};
 use ferry_net::packet::TransferMode;
@@ -15,7 +15,7 @@ use godot::obj::{Bounds, WithBaseField};
 use godot::prelude::*;
 
 use crate::convert;
-use crate::frame::{Frame, Framed};
+use crate::frame::{Frame, Sender};
 use crate::log;
 
 const NOT_ACTIVE: &str = "The multiplayer instance isn't currently active.";
@@ -67,9 +67,20 @@ pub(crate) struct PeerState<C: Carrier> {
     frame: Frame,
 }
 
-impl<C: Carrier> Default for PeerState<C> {
-    fn default() -> Self {
-        Self { peer: Mutex::default(), frame: Frame::default() }
+impl<C: Carrier + Send + 'static> PeerState<C> {
+    /// A peer that is not open.
+    pub(crate) fn shared() -> Arc<Self> {
+        Arc::new_cyclic(|own: &Weak<Self>| Self { peer: Mutex::default(), frame: Frame::of(own.clone()) })
+    }
+}
+
+impl<C: Carrier + Send> Sender for PeerState<C> {
+    fn frame(&self) -> &Frame {
+        &self.frame
+    }
+
+    fn flush(&self) {
+        self.lock().flush();
     }
 }
 
@@ -80,16 +91,16 @@ impl<C: Carrier> PeerState<C> {
     }
 
     /// Queues a packet, to leave at the frame's end.
-    pub(crate) fn put_packet(&self, bytes: &[u8], this: impl FnOnce() -> InstanceId) -> Result<(), PutError> {
+    pub(crate) fn put_packet(&self, bytes: &[u8]) -> Result<(), PutError> {
         provoke_panic(bytes == b"panic when put");
         let outcome = self.lock().put_packet(bytes);
-        self.flush_at_end_of_frame(this);
+        self.flush_at_end_of_frame();
         outcome
     }
 
     /// Lets what is queued leave at the frame's end.
-    pub(crate) fn flush_at_end_of_frame(&self, this: impl FnOnce() -> InstanceId) {
-        self.frame.flush_at_end(this);
+    pub(crate) fn flush_at_end_of_frame(&self) {
+        self.frame.flush_at_end();
     }
 
     /// Takes the next packet. Its bytes stay where they are until the next is taken.
@@ -152,16 +163,6 @@ pub(crate) fn report_not_active<P: PeerClass>() {
 pub(crate) fn report_refused(error: StateError) -> Error {
     godot_error!("{error}");
     convert::state_error(error)
-}
-
-impl<P: PeerClass> Framed for P {
-    fn with_frame<R>(&self, body: impl FnOnce(&Frame) -> R) -> R {
-        body(&self.state().frame)
-    }
-
-    fn flush(&self) {
-        self.state().lock().flush();
-    }
 }
 
 /// Emits the signal of a notice. By name, since each class has signals of its own; nothing of it is borrowed, so that a

@@ -5,7 +5,7 @@ use godot::meta::conv::RawPtr;
 use godot::obj::EngineEnum;
 
 use crate::peer_state::{PeerClass, StateOf, report_no_packet, report_put};
-use crate::virtual_calls::{Arguments, Instance};
+use crate::virtual_calls::Arguments;
 
 /// `Error.FAILED`, as the engine passes it.
 pub(crate) const FAILED: i32 = 1;
@@ -31,14 +31,11 @@ pub(crate) unsafe fn take<P: PeerClass>(arguments: Arguments, state: &StateOf<P>
 ///
 /// # Safety
 ///
-/// The arguments must be those that the engine passed to the `_put_packet` that is running, for this instance of class `P`.
-pub(crate) unsafe fn put<P: PeerClass>(arguments: Arguments, state: &StateOf<P>, instance: Instance) -> i32 {
+/// The arguments must be those that the engine passed to the `_put_packet` that is running.
+pub(crate) unsafe fn put<P: PeerClass>(arguments: Arguments, state: &StateOf<P>) -> i32 {
     // SAFETY: the engine passes the bytes and how many there are, and does not change them during the call.
     let bytes = unsafe { slice(arguments.get(0), arguments.int(1)) };
-    let outcome = state.put_packet(bytes, || {
-        // SAFETY: the caller vouches for the instance.
-        unsafe { crate::virtual_calls::instance_id::<P>(instance) }
-    });
+    let outcome = state.put_packet(bytes);
     report_put(outcome).ord()
 }
 

@@ -14,7 +14,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use godot::obj::{Gd, InstanceId};
+use godot::obj::Gd;
 use godot::private::{Storage, as_storage};
 use godot::sys;
 
@@ -173,16 +173,6 @@ pub(crate) unsafe fn with_object<P: PeerClass, R>(instance: Instance, body: impl
     body(&unsafe { as_storage::<P>(instance) }.get())
 }
 
-/// The id of the object that the engine calls.
-///
-/// # Safety
-///
-/// As for [`with_state`].
-pub(crate) unsafe fn instance_id<P: PeerClass>(instance: Instance) -> InstanceId {
-    // SAFETY: the caller vouches for the instance.
-    unsafe { as_storage::<P>(instance) }.get().to_gd().instance_id()
-}
-
 /// One virtual call that is answered by the peer's state.
 macro_rules! answered {
     ($class:ty, $failure:expr, |$state:ident, $arguments:ident, $instance:ident| $body:expr) => {{
@@ -235,9 +225,9 @@ macro_rules! multiplayer_peer {
                         // SAFETY: these are the two places that the engine passes to this method.
                         unsafe { raw_packet::take::<$class>(arguments, state) }
                     }),
-                    "_put_packet" => answered!($class, raw_packet::FAILED, |state, arguments, instance| {
+                    "_put_packet" => answered!($class, raw_packet::FAILED, |state, arguments, _instance| {
                         // SAFETY: these are the bytes that the engine passes to this method.
-                        unsafe { raw_packet::put::<$class>(arguments, state, instance) }
+                        unsafe { raw_packet::put::<$class>(arguments, state) }
                     }),
                     "_get_available_packet_count" => answered!($class, 0, |state, arguments, _instance| {
                         i32::try_from(state.lock().available_packets()).unwrap_or(i32::MAX)

@@ -101,6 +101,11 @@ impl Connection {
         Self { sockets, link, kind: Ownership::Lent }
     }
 
+    /// Its endpoint.
+    pub(crate) fn sockets(&self) -> &Sockets {
+        &self.sockets
+    }
+
     fn phase(&self) -> Option<Phase> {
         match self.kind {
             Ownership::Own { phase, .. } => Some(phase),

@@ -157,7 +157,7 @@ impl Default for SetUp {
 }
 
 fn usual_state() -> Arc<PeerState<Sockets>> {
-    let state = Arc::<PeerState<Sockets>>::default();
+    let state = PeerState::<Sockets>::shared();
     state.lock().set_limits(Limits { connect_timeout: HANDSHAKE_TIMEOUT, ..Limits::default() });
     state
 }
@@ -233,7 +233,7 @@ impl FerryWebSocketMultiplayerPeer {
 
     fn started(&self, encrypted: bool) {
         self.encrypted.store(encrypted, Ordering::Release);
-        self.state.flush_at_end_of_frame(|| self.to_gd().instance_id());
+        self.state.flush_at_end_of_frame();
     }
 
     fn start_server(&self, port: i64, address: &GString, options: &OptionalTlsOptions) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 //! Converts and forwards: what a connection is and how it goes stands in `websocket_connection`.
 
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 use ferry_net::limits::Limits;
@@ -16,7 +16,7 @@ use godot::prelude::*;
 
 use crate::convert::{self, invalid, outcome};
 use crate::enums::{SocketState, WriteMode};
-use crate::frame::{self, Frame, Framed};
+use crate::frame::{Frame, Sender};
 use crate::guard::guarded;
 use crate::log;
 use crate::peer_state::provoke_panic;
@@ -56,7 +56,8 @@ const WRITE_MODE_BINARY: i64 = 1;
 pub(crate) struct FerryWebSocketPeer {
     base: Base<PacketPeerExtension>,
     socket: Mutex<Socket>,
-    frame: Frame,
+    #[init(val = EndSender::shared())]
+    sender: Arc<EndSender>,
 
     /// The sub-protocols to ask for, or as a server to take, the preferred one first; none by default. Taken when the connection is
     /// made.
@@ -86,6 +87,38 @@ pub(crate) struct FerryWebSocketPeer {
     /// How long the other end may be silent at most, in seconds, before it counts as gone. 30 by default. It is pinged before.
     #[var(get = get_peer_timeout, set = set_peer_timeout)]
     peer_timeout: PhantomVar<f64>,
+}
+
+/// What is flushed at a frame's end.
+struct EndSender {
+    frame: Frame,
+    sockets: Mutex<Option<Sockets>>,
+}
+
+impl EndSender {
+    fn shared() -> Arc<Self> {
+        Arc::new_cyclic(|own: &Weak<Self>| Self { frame: Frame::of(own.clone()), sockets: Mutex::default() })
+    }
+
+    fn sockets(&self) -> MutexGuard<'_, Option<Sockets>> {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sends_through(&self, sockets: &Sockets) {
+        *self.sockets() = Some(sockets.clone());
+    }
+}
+
+impl Sender for EndSender {
+    fn frame(&self) -> &Frame {
+        &self.frame
+    }
+
+    fn flush(&self) {
+        if let Some(sockets) = &*self.sockets() {
+            sockets.flush();
+        }
+    }
 }
 
 /// A code that a goodbye may have; another one is told, and replaced by the usual one. `None` for those that mean "at once".
@@ -122,6 +155,7 @@ impl FerryWebSocketPeer {
             let peer = peer.bind();
             let mut socket = peer.socket();
             socket.settings = settings.clone();
+            peer.sender.sends_through(&sockets);
             // A new object has nothing to let go of.
             let _ = socket.begin(Connection::lent(sockets, link));
         }
@@ -169,13 +203,14 @@ impl FerryWebSocketPeer {
     }
 
     fn begin(&self, connection: Connection) {
+        self.sender.sends_through(connection.sockets());
         let leaving = self.socket().begin(connection);
         let_go(leaving);
     }
 
     fn put(&self, kind: Kind, bytes: &[u8]) -> Error {
         let sent = self.socket().send(kind, Bytes::copy_from_slice(bytes));
-        self.frame.flush_at_end(|| self.to_gd().instance_id());
+        self.sender.frame.flush_at_end();
         match sent {
             Ok(()) => Error::OK,
             Err(error) => {
@@ -205,18 +240,6 @@ impl FerryWebSocketPeer {
         let mut limits = socket.limits;
         change(&mut limits);
         socket.set_limits(limits);
-    }
-}
-
-impl Framed for FerryWebSocketPeer {
-    fn with_frame<R>(&self, body: impl FnOnce(&Frame) -> R) -> R {
-        body(&self.frame)
-    }
-
-    fn flush(&self) {
-        if let Some((sockets, _)) = self.socket().way() {
-            sockets.flush();
-        }
     }
 }
 
@@ -291,7 +314,7 @@ impl FerryWebSocketPeer {
     /// [constant STATE_CLOSED]. A peer of a [FerryWebSocketMultiplayerPeer] is polled by that.
     #[func]
     fn poll(&self) {
-        self.frame.note_poll();
+        self.sender.frame.note_poll();
         let stream = self.socket().take_stream();
         if let Some(mut stream) = stream {
             stream.run();
@@ -489,17 +512,6 @@ impl FerryWebSocketPeer {
     #[func]
     fn set_peer_timeout(&self, seconds: f64) {
         self.change_limits(|limits| limits.peer_timeout = convert::seconds(seconds));
-    }
-
-    // The two below are for `frame`, and not in the help.
-    #[func]
-    fn _ferry_deferred_calls_run(&self) {
-        frame::deferred_calls_run(&self.to_gd());
-    }
-
-    #[func]
-    fn _ferry_frame_ended(&self) {
-        frame::frame_ended(&self.to_gd());
     }
 }
 

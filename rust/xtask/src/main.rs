@@ -2,7 +2,7 @@
 //!
 //! One file a command; each hands back an [`Outcome`] and prints what it does as it goes. `run` starts the processes,
 //! bounded in time; `godot` finds or brings the engine, `oracle` the C library that the interop tests talk to, `chromium`
-//! the browser. Only the standard library is used, so that the tool itself builds in seconds. CI runs `check` and `test`,
+//! the browser, `nginx` the proxy. Only the standard library is used, so that the tool itself builds in seconds. CI runs `check` and `test`,
 //! nothing of its own.
 
 mod archive;
@@ -16,6 +16,7 @@ mod dependencies;
 mod fuzz;
 mod godot;
 mod launcher;
+mod nginx;
 mod oracle;
 mod package;
 mod project;

@@ -1,8 +1,9 @@
-//! `cargo xtask test`: every test there is, with what they need at hand: the library, Godot, the C library ENet, a browser.
+//! `cargo xtask test`: every test there is, with what they need at hand: the library, Godot, the C library ENet, a
+//! browser, nginx.
 //!
 //! Ends with the line `N passed, N failed`, counted over all test programs. What cannot be had does not stop the rest: the
-//! tests that need it fail, and the reason stands above the last line. Only a browser may be missing: the tests that need
-//! one then skip, and say so. Where ARGS choose packages, only those that talk to other programs (`ferry-tests`) have all
+//! tests that need it fail, and the reason stands above the last line. Only a browser and nginx may be missing: the tests that
+//! need one then skip, and say so. Where ARGS choose packages, only those that talk to other programs (`ferry-tests`) have all
 //! this made ready.
 
 use std::ffi::OsString;
@@ -11,7 +12,7 @@ use std::path::PathBuf;
 use crate::build::Build;
 use crate::oracle::{self, ORACLE_VARIABLE};
 use crate::run::{Step, cargo};
-use crate::{Outcome, chromium, godot, project};
+use crate::{Outcome, chromium, godot, nginx, project};
 
 /// Variables that tell the tests of the engine's program, its release template, and the project to run it on.
 const ENGINE_VARIABLE: &str = "FERRY_TEST_GODOT";
@@ -93,22 +94,30 @@ impl Surroundings {
         this.name(ENGINE_VARIABLE, engine.map(|engine| engine.program));
         this.name(TEMPLATE_VARIABLE, template);
         this.name(PROJECT_VARIABLE, project);
-        this.bring_browser();
+        let browser = ["no browser", chromium::BROWSER_VARIABLE, chromium::MISSING_VARIABLE];
+        this.bring_or_skip(browser, chromium::find());
+        let proxy = ["no nginx", nginx::NGINX_VARIABLE, nginx::MISSING_VARIABLE];
+        this.bring_or_skip(proxy, nginx::find());
         this
     }
 
-    fn bring_browser(&mut self) {
-        let (program, reason) = match chromium::find() {
+    /// Names a program that some machines cannot have, or why there is none.
+    fn bring_or_skip(
+        &mut self,
+        [what, variable, missing_variable]: [&'static str; 3],
+        outcome: Result<PathBuf, String>,
+    ) {
+        let (program, reason) = match outcome {
             Ok(program) => (Some(program), None),
             Err(reason) => {
-                let line = format!("no browser, so its tests are skipped: {reason}");
+                let line = format!("{what}, so its tests are skipped: {reason}");
                 eprintln!("{line}");
                 self.skipped.push(line);
                 (None, Some(OsString::from(reason)))
             }
         };
-        self.name(chromium::BROWSER_VARIABLE, program);
-        self.variables.push((chromium::MISSING_VARIABLE, reason));
+        self.name(variable, program);
+        self.variables.push((missing_variable, reason));
     }
 
     fn name(&mut self, variable: &'static str, path: Option<PathBuf>) {
