@@ -26,6 +26,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
 
 use super::Shared;
+use super::allowance::{self, Allowance};
 use super::assembly::{FREE, Verdict};
 use crate::limits::Limits;
 use crate::link::LinkId;
@@ -60,10 +61,6 @@ const MOST_DROPPABLE: usize = 1280 * 1024;
 
 /// What such a message counts besides its bytes.
 const DROPPABLE_OVERHEAD: usize = 64;
-
-/// Pings and pongs that a link may send us at once, and how many a second. Each costs a write.
-const CONTROL_BURST: u32 = 500;
-const CONTROL_EVERY: Duration = Duration::from_millis(5);
 
 /// How long a goodbye may take since the other end last took something of what was queued.
 const GOODBYE_BOUND: Duration = Duration::from_secs(5);
@@ -568,7 +565,7 @@ impl Conversation {
         }
         let what = if !self.nuisance.take(Instant::now()) {
             "a flood of pings"
-        } else if self.unanswered > CONTROL_BURST {
+        } else if self.unanswered > allowance::BURST {
             "a flood of pings whose answers are not read"
         } else {
             return None;
@@ -738,47 +735,4 @@ async fn linger(stream: &mut WebSocketStream<Wire>) {
     let flushed = poll_fn(|context| Pin::new(&mut *stream).poll_flush(context));
     let _ = tokio::time::timeout(LAST_WORDS, flushed).await;
     stream.get_mut().linger().await;
-}
-
-/// How many pings and pongs a link may still send: some at once, then so many a second.
-#[derive(Debug)]
-struct Allowance {
-    left: u32,
-    since: Instant,
-}
-
-impl Allowance {
-    fn new(now: Instant) -> Self {
-        Self { left: CONTROL_BURST, since: now }
-    }
-
-    /// Takes one; false if there is none left.
-    fn take(&mut self, now: Instant) -> bool {
-        let grown = (now - self.since).as_micros() / CONTROL_EVERY.as_micros();
-        let grown = u32::try_from(grown).unwrap_or(u32::MAX);
-        if grown > 0 {
-            self.left = self.left.saturating_add(grown).min(CONTROL_BURST);
-            self.since = now;
-        }
-        let some = self.left > 0;
-        self.left = self.left.saturating_sub(1);
-        some
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pings_are_borne_in_a_burst_and_at_a_rate() {
-        let start = Instant::now();
-        let mut allowance = Allowance::new(start);
-        assert!((0..CONTROL_BURST).all(|_| allowance.take(start)));
-        assert!(!allowance.take(start));
-        assert!(allowance.take(start + CONTROL_EVERY) && !allowance.take(start + CONTROL_EVERY));
-        let later = start + Duration::from_secs(60);
-        assert!((0..CONTROL_BURST).all(|_| allowance.take(later)));
-        assert!(!allowance.take(later));
-    }
 }

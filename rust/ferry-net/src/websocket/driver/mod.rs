@@ -7,6 +7,7 @@
 //! When the game closes, the door goes first, and with it the port. Then everybody is told goodbye, behind what was queued
 //! for him: for as long as he takes it, [`DELIVERY`] at most, or [`GOODBYE`] if the library is about to go.
 
+mod allowance;
 mod assembly;
 pub(super) mod client;
 mod conversation;
