@@ -276,11 +276,6 @@ impl Sockets {
         self.lock().common.set_tls(identity);
     }
 
-    /// Whether a server speaks TLS.
-    pub fn has_tls(&self) -> bool {
-        self.lock().common.tls().is_some()
-    }
-
     /// Lets everything that was queued leave, and arms the endpoint.
     pub fn flush(&self) {
         self.lock().side.flush();

@@ -230,7 +230,7 @@ impl Conversation {
     }
 
     fn connected(&self, id: Option<PeerId>) -> Notice {
-        let incoming = !matches!(self.introduction, Introduction::Awaited(_)) && self.shared.takes_guests();
+        let incoming = self.shared.takes_guests;
         let (shared, particulars) = (self.own.clone(), self.particulars.clone());
         let made = Some(Box::new(Made { shared, particulars, incoming }));
         Notice { event: Event::Connected { link: self.link, id }, made }
@@ -474,19 +474,18 @@ impl Conversation {
 
     /// Whether there is room for more: in the game's inbox, for this link in it, and for a large message in part.
     fn may_read(&mut self, at_hand: usize) -> bool {
-        let own = self.own.clone();
         // Said first: whoever makes room wakes those who say so. Both orders are one for all threads: else each could miss the
         // other.
-        own.paused.store(true, Ordering::SeqCst);
+        self.own.paused.store(true, Ordering::SeqCst);
         // Nobody hears a link that is closing, so that it needs no room to be heard in.
         let heard = self.closing.is_none();
-        let unread = own.unread.load(Ordering::SeqCst);
+        let unread = self.own.unread.load(Ordering::SeqCst);
         let full = heard && (unread >= self.most_unread || (at_hand == 0 && !self.shared.port.has_room()));
         if full || !self.may_assemble() {
             self.alive.heard(Instant::now());
             return false;
         }
-        own.paused.store(false, Ordering::Release);
+        self.own.paused.store(false, Ordering::Release);
         true
     }
 

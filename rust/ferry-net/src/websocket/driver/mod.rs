@@ -258,10 +258,6 @@ impl Shared {
         &self.common.totals
     }
 
-    fn takes_guests(&self) -> bool {
-        self.takes_guests
-    }
-
     fn draw_link(&self) -> LinkId {
         LinkId(self.next_link.fetch_add(1, Ordering::Relaxed))
     }
