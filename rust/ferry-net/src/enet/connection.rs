@@ -339,11 +339,6 @@ impl Connection {
         self.tell(Command::Datagram { target, payload });
     }
 
-    /// The limits as they are now.
-    pub fn limits(&self) -> Limits {
-        self.lock().limits
-    }
-
     /// Sets limits, for links that stand too.
     pub fn set_limits(&self, limits: Limits) {
         let limits = limits.bounded();

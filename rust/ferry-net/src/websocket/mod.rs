@@ -27,5 +27,5 @@ pub use link::{Kind, Particulars, Phase};
 pub use proxies::{Network, NetworkError, ProxyHeader};
 pub use pump::Pump;
 pub use settings::{MAX_CLIENTS, Settings};
-pub use sockets::{Sockets, open_client, open_plain, open_plain_server, open_pumped, open_server};
+pub use sockets::{Sockets, open_client, open_plain, open_pumped, open_server};
 pub use url::{Url, UrlError};

@@ -68,7 +68,7 @@ struct LinkView {
     particulars: Particulars,
 }
 
-/// Opens a game's server. With an identity, it speaks TLS.
+/// Opens a game's server, which gives each client its id. With an identity, it speaks TLS.
 ///
 /// # Errors
 ///
@@ -80,37 +80,11 @@ pub fn open_server(
     settings: Settings,
     limits: Limits,
 ) -> Result<Sockets, CreateError> {
-    listen(bind, port, identity, settings, limits, true)
-}
-
-/// Opens a server whose messages are all its own: no client gets an id.
-///
-/// # Errors
-///
-/// As [`open_server`].
-pub fn open_plain_server(
-    bind: BindAddress,
-    port: u16,
-    identity: Option<tls::Server>,
-    settings: Settings,
-    limits: Limits,
-) -> Result<Sockets, CreateError> {
-    listen(bind, port, identity, settings, limits, false)
-}
-
-fn listen(
-    bind: BindAddress,
-    port: u16,
-    identity: Option<tls::Server>,
-    settings: Settings,
-    limits: Limits,
-    is_game: bool,
-) -> Result<Sockets, CreateError> {
     let configured = Configured::new(settings).map_err(CreateError::Invalid)?;
     let listener = listener(bind, port).map_err(CreateError::Bind)?;
     let local_port = listener.local_addr().map_err(CreateError::Bind)?.port();
     let common = Common::new(identity, configured, Goodbye::new(GOING_AWAY, ""));
-    Ok(Sockets::open(Ends::Guests(listener), BTreeMap::new(), common, local_port, limits, is_game))
+    Ok(Sockets::open(Ends::Guests(listener), BTreeMap::new(), common, local_port, limits))
 }
 
 /// Opens a game's client and begins to connect. The server gives it its id.
@@ -151,8 +125,12 @@ fn connect(
     let particulars =
         Particulars { url: url.as_str().to_owned(), encrypted: url.is_tls(), ..Particulars::default() };
     let view = LinkView::new(particulars);
-    let ends = Ends::Server { target: Box::new(Target { url, trust }), link: ONLY, own: view.shared.clone() };
-    one_link(ends, view, settings, limits, is_game)
+    let ends = Ends::Server {
+        target: Box::new(Target { url, trust, is_game }),
+        link: ONLY,
+        own: view.shared.clone(),
+    };
+    one_link(ends, view, settings, limits)
 }
 
 /// Takes over a connection that somebody else has accepted, and whose bytes he carries through the [`Pump`].
@@ -169,7 +147,7 @@ pub fn open_pumped(
     let (pump, end) = pump::pair();
     let view = LinkView::new(Particulars { address, encrypted, ..Particulars::default() });
     let ends = Ends::Pumped { end, link: ONLY, own: view.shared.clone(), address, encrypted };
-    let (sockets, link) = one_link(ends, view, settings, limits, false)?;
+    let (sockets, link) = one_link(ends, view, settings, limits)?;
     Ok((sockets, link, pump))
 }
 
@@ -178,12 +156,11 @@ fn one_link(
     view: LinkView,
     settings: Settings,
     limits: Limits,
-    is_game: bool,
 ) -> Result<(Sockets, LinkId), CreateError> {
     let configured = Configured::new(settings).map_err(CreateError::Invalid)?;
     let common = Common::new(None, configured, Goodbye::new(NORMAL, ""));
     let links = BTreeMap::from([(ONLY, view)]);
-    Ok((Sockets::open(ends, links, common, 0, limits, is_game), ONLY))
+    Ok((Sockets::open(ends, links, common, 0, limits), ONLY))
 }
 
 fn listener(bind: BindAddress, port: u16) -> io::Result<TcpListener> {
@@ -237,13 +214,12 @@ impl Sockets {
         common: Common,
         local_port: u16,
         limits: Limits,
-        is_game: bool,
     ) -> Self {
         let frees_port = matches!(ends, Ends::Guests(_));
         let (handle, port) = endpoint::pair(limits.inbound);
         let (max_packet, max_queued_packets) = common.outgoing_limits();
         let common = Arc::new(common);
-        let parts = Parts { ends, port, common: common.clone(), limits, is_game };
+        let parts = Parts { ends, port, common: common.clone(), limits };
         let start = |parts| runtime::spawn(|stopping| driver::run(parts, stopping));
         let side = GameSide::new(handle, parts, start, frees_port);
         let departed = BTreeMap::new();
@@ -429,11 +405,6 @@ impl Sockets {
     pub fn endpoint_stats(&self) -> EndpointStats {
         let inner = self.lock();
         inner.common.totals.get(inner.side.dropped())
-    }
-
-    /// The limits as they are now.
-    pub fn limits(&self) -> Limits {
-        self.lock().limits
     }
 
     /// Sets limits, for links that stand too.

@@ -30,6 +30,8 @@ use crate::websocket::wire::{Carriage, Counted, Wire};
 pub(in crate::websocket) struct Target {
     pub(in crate::websocket) url: Url,
     pub(in crate::websocket) trust: tls::Client,
+    /// Whether the server's first message gives this client its id.
+    pub(in crate::websocket) is_game: bool,
 }
 
 /// Which step is being taken: what a time-out says.
@@ -58,7 +60,7 @@ pub(super) async fn run(target: Target, link: LinkId, own: Arc<LinkShared>, shar
         Ok(reached) => reached,
         Err(farewell) => return shared.never_made(link, farewell),
     };
-    let introduction = if shared.is_game { Introduction::Awaited(deadline) } else { Introduction::None };
+    let introduction = if target.is_game { Introduction::Awaited(deadline) } else { Introduction::None };
     Conversation::new(stream, shared, link, own, particulars, introduction, Role::Client).run().await;
 }
 
@@ -70,7 +72,7 @@ async fn reach(
     deadline: Instant,
     step: &mut Step,
 ) -> Result<Reached, Farewell> {
-    let Target { url, trust } = target;
+    let Target { url, trust, .. } = target;
     let addresses = addresses(url).await?;
     *step = Step::Connect;
     let (tcp, address) = connect(url, &addresses, deadline).await?;

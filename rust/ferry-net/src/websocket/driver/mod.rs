@@ -181,15 +181,12 @@ pub(super) struct Parts {
     pub(super) port: Port<Command, Notice>,
     pub(super) common: Arc<Common>,
     pub(super) limits: Limits,
-    /// Whether the server's first message gives a client its id.
-    pub(super) is_game: bool,
 }
 
 /// What all tasks of an endpoint share.
 struct Shared {
     port: Port<Command, Notice>,
     common: Arc<Common>,
-    is_game: bool,
     takes_guests: bool,
     limits: Mutex<Limits>,
     /// The links that stand or are being made, but for handshakes of guests.
@@ -205,17 +202,10 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(
-        port: Port<Command, Notice>,
-        common: Arc<Common>,
-        limits: Limits,
-        is_game: bool,
-        takes_guests: bool,
-    ) -> Self {
+    fn new(port: Port<Command, Notice>, common: Arc<Common>, limits: Limits, takes_guests: bool) -> Self {
         Self {
             port,
             common,
-            is_game,
             takes_guests,
             limits: Mutex::new(limits.bounded()),
             links: Mutex::default(),
@@ -361,9 +351,9 @@ impl Drop for Fate {
 
 /// Runs an endpoint until its handle is closed or the library goes.
 pub(super) async fn run(parts: Parts, mut stopping: Stopping) {
-    let Parts { ends, port, common, limits, is_game } = parts;
+    let Parts { ends, port, common, limits } = parts;
     let takes_guests = matches!(ends, Ends::Guests(_));
-    let shared = Arc::new(Shared::new(port, common, limits, is_game, takes_guests));
+    let shared = Arc::new(Shared::new(port, common, limits, takes_guests));
     let mut tasks = Tasks::default();
     let mut door = match begin(ends, &shared, &mut tasks) {
         Ok(door) => door,
@@ -511,7 +501,7 @@ mod tests {
         let (mut handle, port) = endpoint::pair::<Command, Notice>(1 << 20);
         let configured = Configured::new(Settings::default()).expect("the usual settings");
         let common = Arc::new(Common::new(None, configured, Goodbye::new(1000, "")));
-        let shared = Arc::new(Shared::new(port, common, Limits::default(), true, true));
+        let shared = Arc::new(Shared::new(port, common, Limits::default(), true));
         let mut tasks = Tasks::default();
         tasks.spawn(Fate::of(shared.clone(), LinkId(7), async { panic!("on purpose") }));
         tasks.ended().await;

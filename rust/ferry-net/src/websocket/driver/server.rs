@@ -225,8 +225,7 @@ fn particulars(guest: &Accepted, address: Option<SocketAddr>, encrypted: bool) -
 }
 
 fn let_in(guest: Accepted, from: SocketAddr, link: LinkId, shared: Arc<Shared>) -> Conversation {
-    let introduction =
-        if shared.is_game { Introduction::Given(shared.draw_id()) } else { Introduction::None };
+    let introduction = Introduction::Given(shared.draw_id());
     let own = Arc::new(LinkShared::default());
     shared.links().insert(link, own.clone());
     let address = player_address(from, &guest.headers, &shared);
