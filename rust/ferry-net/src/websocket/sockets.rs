@@ -215,6 +215,7 @@ impl Sockets {
         local_port: u16,
         limits: Limits,
     ) -> Self {
+        let limits = limits.bounded();
         let frees_port = matches!(ends, Ends::Guests(_));
         let (handle, port) = endpoint::pair(limits.inbound);
         let (max_packet, max_queued_packets) = common.outgoing_limits();
@@ -409,6 +410,7 @@ impl Sockets {
 
     /// Sets limits, for links that stand too.
     pub fn set_limits(&self, limits: Limits) {
+        let limits = limits.bounded();
         let mut inner = self.lock();
         inner.limits = limits;
         inner.side.set_inbound_limit(limits.inbound);

@@ -207,7 +207,7 @@ impl Shared {
             port,
             common,
             takes_guests,
-            limits: Mutex::new(limits.bounded()),
+            limits: Mutex::new(limits),
             links: Mutex::default(),
             next_link: AtomicU32::new(0),
             next_knock: AtomicU64::new(0),
@@ -428,7 +428,7 @@ fn obey(shared: &Shared, commands: &mut Vec<Command>, touched: &mut Vec<Arc<Link
         let mut last: Option<(LinkId, &Arc<LinkShared>)> = None;
         for command in commands.drain(..) {
             match command {
-                Command::Limits(limits) => *lock(&shared.limits) = limits.bounded(),
+                Command::Limits(limits) => *lock(&shared.limits) = limits,
                 Command::Order { link, order } => {
                     if last.is_none_or(|(last, _)| last != link) {
                         let Some(own) = links.get(&link) else { continue };
