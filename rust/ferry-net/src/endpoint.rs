@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use crate::lock::lock;
+
 /// How late a flush may be.
 pub(crate) const OVERDUE: Duration = Duration::from_millis(5);
 
@@ -177,11 +179,11 @@ struct Shared<C, E> {
 
 impl<C, E> Shared<C, E> {
     fn outbox(&self) -> MutexGuard<'_, Outbox<C>> {
-        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.outbox)
     }
 
     fn inbox(&self) -> MutexGuard<'_, Inbox<E>> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inbox)
     }
 }
 

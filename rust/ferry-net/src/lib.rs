@@ -16,6 +16,7 @@ pub mod enet;
 mod game_side;
 pub mod limits;
 pub mod link;
+mod lock;
 mod lookup;
 pub mod multiplayer;
 pub mod packet;

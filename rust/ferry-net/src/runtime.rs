@@ -16,6 +16,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
 
 use crate::aside;
+use crate::lock::lock;
 
 /// How long the thread stays when there is nothing to do.
 const IDLE: Duration = Duration::from_secs(5);
@@ -52,7 +53,7 @@ static NETWORK: Mutex<Network> =
 static DRIVER_ENDED: Condvar = Condvar::new();
 
 fn network() -> MutexGuard<'static, Network> {
-    NETWORK.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&NETWORK)
 }
 
 /// Tells a driver that the library is about to go.

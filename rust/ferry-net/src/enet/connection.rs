@@ -13,7 +13,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -30,6 +30,7 @@ use crate::endpoint;
 use crate::game_side::GameSide;
 use crate::limits::{CLOSE_BOUND, Limits};
 use crate::link::{LinkError, LinkId};
+use crate::lock::lock;
 use crate::packet::MAX_PACKET_SIZE;
 use crate::random;
 use crate::reason::{Farewell, Reason};
@@ -111,7 +112,7 @@ impl Connection {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 
     /// Whether both mean the same endpoint.

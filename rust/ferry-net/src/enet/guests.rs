@@ -3,10 +3,11 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use ferry_enet::Admission;
 
+use crate::lock::lock;
 use crate::peer_id::PeerId;
 use crate::reason::Reason;
 
@@ -51,7 +52,7 @@ impl Guests {
     }
 
     fn ids(&self) -> Option<MutexGuard<'_, HashSet<PeerId>>> {
-        Some(self.ids.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
+        Some(lock(self.ids.as_ref()?))
     }
 }
 

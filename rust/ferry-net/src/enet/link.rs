@@ -5,10 +5,11 @@
 //! game fetches events, so that it is the same during a whole frame.
 
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use ferry_enet::{Mode, PeerStats, ThrottleConfig};
 
+use crate::lock::lock;
 use crate::room::Room;
 use crate::stats::LinkStats;
 
@@ -93,15 +94,15 @@ impl LinkShared {
 
     /// What the game has just set is what it sees, before the driver tells.
     pub(super) fn show_throttle(&self, throttle: ThrottleConfig) {
-        put_throttle(&mut self.figures.lock().unwrap_or_else(PoisonError::into_inner).enet, throttle);
+        put_throttle(&mut lock(&self.figures).enet, throttle);
     }
 
     pub(super) fn publish(&self, enet: PeerStats, address: Option<SocketAddr>) {
-        *self.figures.lock().unwrap_or_else(PoisonError::into_inner) = Figures { enet, address };
+        *lock(&self.figures) = Figures { enet, address };
     }
 
     pub(super) fn figures(&self) -> Figures {
-        self.figures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.figures).clone()
     }
 
     /// In the words that all transports share.

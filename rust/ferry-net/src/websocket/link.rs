@@ -5,14 +5,15 @@
 //! into its orders and wakes its task.
 
 use std::net::SocketAddr;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 
 use super::close::Goodbye;
+use crate::lock::lock;
 use crate::reason::Farewell;
 use crate::room::Room;
 use crate::stats::LinkStats;
@@ -97,17 +98,17 @@ pub(crate) struct LinkShared {
 impl LinkShared {
     /// Gives an order. The task sees it when it is woken.
     pub(super) fn order(&self, order: Order) {
-        self.orders.lock().unwrap_or_else(PoisonError::into_inner).push(order);
+        lock(&self.orders).push(order);
     }
 
     /// Takes all orders.
     pub(super) fn take_orders(&self, into: &mut Vec<Order>) {
-        std::mem::swap(&mut *self.orders.lock().unwrap_or_else(PoisonError::into_inner), into);
+        std::mem::swap(&mut *lock(&self.orders), into);
     }
 
     /// Whether the game wants no more of it; if so, with the farewell that it wants to hear, if any.
     pub(super) fn given_up(&self) -> Option<Option<Farewell>> {
-        let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        let orders = lock(&self.orders);
         orders.iter().find_map(|order| match order {
             Order::Abandon(farewell) => Some(Some(farewell.clone())),
             Order::Close(_) | Order::Drop => Some(None),
@@ -145,11 +146,11 @@ impl LinkShared {
     }
 
     pub(super) fn publish(&self, figures: &LinkStats) {
-        self.figures.lock().unwrap_or_else(PoisonError::into_inner).clone_from(figures);
+        lock(&self.figures).clone_from(figures);
     }
 
     pub(super) fn stats(&self) -> LinkStats {
-        let figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let figures = lock(&self.figures).clone();
         LinkStats { queued_bytes: self.room.taken() as u64, ..figures }
     }
 }

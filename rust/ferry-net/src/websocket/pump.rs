@@ -7,12 +7,13 @@
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::wire::Traffic;
+use crate::lock::lock;
 
 /// Bytes that wait, each way. At 60 polls a second, 15 MB/s.
 const CAPACITY: usize = 256 * 1024;
@@ -47,10 +48,6 @@ pub(super) struct PumpEnd(Arc<Mutex<Shared>>);
 pub(super) fn pair() -> (Pump, PumpEnd) {
     let shared = Arc::new(Mutex::default());
     (Pump(shared.clone()), PumpEnd(shared))
-}
-
-fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Pump {

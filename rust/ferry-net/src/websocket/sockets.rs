@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -32,6 +32,7 @@ use crate::endpoint;
 use crate::game_side::GameSide;
 use crate::limits::{CLOSE_BOUND, Limits};
 use crate::link::{LinkError, LinkId};
+use crate::lock::lock;
 use crate::reason::Farewell;
 use crate::runtime;
 use crate::stats::{EndpointStats, LinkStats};
@@ -230,7 +231,7 @@ impl Sockets {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 
     /// Whether both mean the same endpoint.

@@ -27,6 +27,7 @@ use super::link::LinkShared;
 use crate::endpoint::{Commands, Port};
 use crate::limits::{GOODBYE, Limits};
 use crate::link::LinkId;
+use crate::lock::lock;
 use crate::lookup::Found;
 use crate::reason::{Farewell, Reason};
 use crate::runtime::Stopping;
@@ -70,11 +71,11 @@ pub(super) struct Totals(std::sync::Mutex<ferry_enet::HostStats>);
 
 impl Totals {
     pub(super) fn get(&self) -> ferry_enet::HostStats {
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        *lock(&self.0)
     }
 
     fn set(&self, stats: ferry_enet::HostStats) {
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = stats;
+        *lock(&self.0) = stats;
     }
 }
 

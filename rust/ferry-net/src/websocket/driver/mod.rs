@@ -20,7 +20,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -36,6 +36,7 @@ use super::wire::Traffic;
 use crate::endpoint::{Commands, Port};
 use crate::limits::{GOODBYE, Limits};
 use crate::link::LinkId;
+use crate::lock::lock;
 use crate::packet::MAX_PACKET_SIZE;
 use crate::peer_id::PeerId;
 use crate::reason::{Farewell, Reason};
@@ -125,10 +126,6 @@ impl Common {
     pub(super) fn tls(&self) -> Option<tls::Server> {
         lock(&self.tls).clone()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Figures of the endpoint, for the game to read at any time.
