@@ -8,6 +8,7 @@
 //! Usable, and tested, as a plain library: `tests/` plays whole matches without an engine.
 #![forbid(unsafe_code)]
 
+mod address;
 mod aside;
 pub mod bind_address;
 pub mod create_error;

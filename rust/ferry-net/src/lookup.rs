@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
+use crate::address::{canonical, without_brackets};
 use crate::aside::{self, NoAnswer};
 
 /// Addresses taken from one answer: both families of two machines.
@@ -10,9 +11,7 @@ const MAX_ADDRESSES: usize = 4;
 
 /// An address literal, in any of the ways that users write it.
 pub(crate) fn literal(text: &str) -> Option<IpAddr> {
-    let text = text.trim();
-    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    bare.parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
+    without_brackets(text.trim()).parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
 }
 
 /// Finds the addresses of a name and hands them to `tell`, on another thread; or a sentence if there are none.
@@ -35,7 +34,7 @@ pub(crate) type Found = Result<Vec<SocketAddr>, String>;
 fn ask_system(name: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
     let found = (name, port).to_socket_addrs().map_err(|error| format!("{name}: {error}"))?;
     let mut addresses: Vec<SocketAddr> = Vec::new();
-    for address in found.map(|address| SocketAddr::new(address.ip().to_canonical(), address.port())) {
+    for address in found.map(canonical) {
         if !addresses.contains(&address) {
             addresses.push(address);
         }

@@ -13,6 +13,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::trust::{Trust, Verifier};
 use super::{TlsError, pem, provider, settings};
+use crate::address::without_brackets;
 
 /// The system's authorities, read once.
 static SYSTEM: OnceLock<Arc<RootCertStore>> = OnceLock::new();
@@ -99,7 +100,7 @@ impl fmt::Debug for Client {
 
 /// A host without what URLs put around it: brackets, an interface, the root's dot.
 fn bare(host: &str) -> &str {
-    let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    let host = without_brackets(host);
     if let Some((address, _interface)) = host.split_once('%')
         && address.parse::<IpAddr>().is_ok()
     {

@@ -15,6 +15,7 @@ use rcgen::{
 use rustls::pki_types::{ServerName, UnixTime};
 
 use super::TlsError;
+use crate::address::without_brackets;
 
 /// Names for one certificate. It travels with every handshake.
 pub const MOST_NAMES: usize = 100;
@@ -73,8 +74,7 @@ pub(super) fn self_signed_at(names: &[String], days: u32, now: UnixTime) -> Resu
 }
 
 fn alternative_name(name: &str) -> Result<SanType, TlsError> {
-    let bare = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
-    if let Ok(ip) = bare.parse::<IpAddr>() {
+    if let Ok(ip) = without_brackets(name).parse::<IpAddr>() {
         return Ok(SanType::IpAddress(ip));
     }
     let wrong = || TlsError::BadName(name.to_owned());

@@ -25,12 +25,6 @@ pub(super) fn is_fatal(error: &Error) -> bool {
         || matches!(error.raw_os_error(), Some(code::NO_DESCRIPTOR | code::NOT_A_SOCKET))
 }
 
-/// Whether binding to all addresses may have failed because there is no IPv6. What is wrong with the port itself would be
-/// wrong with IPv4, too.
-pub(super) fn may_lack_ipv6(error: &Error) -> bool {
-    !matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -21,11 +21,12 @@ mod recvmmsg;
 mod sendmmsg;
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6, UdpSocket};
 
 use ferry_enet::MAXIMUM_DATAGRAM;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::address::canonical;
 use crate::bind_address::BindAddress;
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
@@ -67,16 +68,7 @@ impl UdpPort {
     ///
     /// Those of the system: the port is in use or not allowed, the address is not this machine's.
     pub fn bind(address: BindAddress, port: u16) -> io::Result<Self> {
-        match address {
-            BindAddress::Ip(ip) => Self::open(ip.to_canonical(), port),
-            BindAddress::Any => match Self::open(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port) {
-                Err(error) if fault::may_lack_ipv6(&error) => {
-                    tracing::debug!("no IPv6 here ({error}): IPv4 alone");
-                    Self::open(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)
-                }
-                opened => opened,
-            },
-        }
+        address.open(|ip| Self::open(ip, port))
     }
 
     fn open(ip: IpAddr, port: u16) -> io::Result<Self> {
@@ -277,17 +269,6 @@ impl AsyncPort {
             }
         }
         Ok(result)
-    }
-}
-
-/// The address as people know it.
-fn canonical(address: SocketAddr) -> SocketAddr {
-    match address {
-        SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {
-            Some(ip) => SocketAddr::new(IpAddr::V4(ip), v6.port()),
-            None => address,
-        },
-        SocketAddr::V4(_) => address,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::future::Future;
-use std::net::UdpSocket as Plain;
+use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket as Plain};
 use std::time::Duration;
 
 use super::*;

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -82,7 +82,7 @@ pub fn open_server(
     limits: Limits,
 ) -> Result<Sockets, CreateError> {
     let configured = Configured::new(settings).map_err(CreateError::Invalid)?;
-    let listener = listener(bind, port).map_err(CreateError::Bind)?;
+    let listener = bind.open(|ip| listen_at(ip, port)).map_err(CreateError::Bind)?;
     let local_port = listener.local_addr().map_err(CreateError::Bind)?.port();
     let common = Common::new(identity, configured, Goodbye::new(GOING_AWAY, ""));
     Ok(Sockets::open(Ends::Guests(listener), BTreeMap::new(), common, local_port, limits))
@@ -162,19 +162,6 @@ fn one_link(
     let common = Common::new(None, configured, Goodbye::new(NORMAL, ""));
     let links = BTreeMap::from([(ONLY, view)]);
     Ok((Sockets::open(ends, links, common, 0, limits), ONLY))
-}
-
-fn listener(bind: BindAddress, port: u16) -> io::Result<TcpListener> {
-    match bind {
-        BindAddress::Ip(ip) => listen_at(ip.to_canonical(), port),
-        BindAddress::Any => listen_at(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port).or_else(|error| {
-            if error.kind() == io::ErrorKind::AddrInUse {
-                return Err(error);
-            }
-            tracing::debug!("no IPv6 here ({error}): IPv4 alone");
-            listen_at(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)
-        }),
-    }
 }
 
 fn listen_at(ip: IpAddr, port: u16) -> io::Result<TcpListener> {

@@ -19,6 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use super::conversation::{self, Conversation, Introduction};
 use super::upgrade::{self, Accepted, Refusal};
 use super::{Fate, Shared, Tasks, given_up};
+use crate::address::canonical;
 use crate::link::LinkId;
 use crate::peer_id::PeerId;
 use crate::reason::{Farewell, Reason};
@@ -96,10 +97,6 @@ impl Door {
             "a connection could not be taken: {error} (if it is open files that are too many, raise their limit: ulimit -n)"
         ));
     }
-}
-
-fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 fn begin(tcp: TcpStream, from: SocketAddr, shared: &Arc<Shared>, tasks: &mut Tasks) {
