@@ -7,6 +7,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
+
 /// Threads at one time. A game needs one; a program that opens connection after connection to a name whose server is
 /// silent must not pile them up.
 const MOST: usize = 16;
@@ -42,6 +44,19 @@ pub(crate) fn run<T: 'static>(
     if let Err(error) = spawned {
         tracing::warn!("no thread for {name}: {error}");
     }
+}
+
+/// Does work on another thread, and waits for what comes of it.
+pub(crate) async fn wait_for<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, NoAnswer> {
+    let (tell, told) = oneshot::channel();
+    run(name, work, move |answer| {
+        // Whoever waited may have gone.
+        let _ = tell.send(answer);
+    });
+    told.await.unwrap_or(Err(NoAnswer::Failed))
 }
 
 /// Whoever asked gets an answer, also if the thread dies.
@@ -101,5 +116,11 @@ mod tests {
             move |answer| tell.send(answer).expect("somebody waits"),
         );
         assert_eq!(told.recv(), Ok(Err(NoAnswer::Failed)));
+    }
+
+    #[tokio::test]
+    async fn work_is_waited_for_also_if_it_dies() {
+        assert_eq!(wait_for("ferry-test", || 7).await, Ok(7));
+        assert_eq!(wait_for("ferry-test", || -> u8 { panic!("on purpose") }).await, Err(NoAnswer::Failed));
     }
 }

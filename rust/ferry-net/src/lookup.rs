@@ -9,6 +9,9 @@ use crate::aside::{self, NoAnswer};
 /// Addresses taken from one answer: both families of two machines.
 const MAX_ADDRESSES: usize = 4;
 
+/// What threads that wait for the resolver are called.
+const THREAD: &str = "ferry-lookup";
+
 /// An address literal, in any of the ways that users write it.
 pub(crate) fn literal(text: &str) -> Option<IpAddr> {
     without_brackets(text.trim()).parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
@@ -17,21 +20,26 @@ pub(crate) fn literal(text: &str) -> Option<IpAddr> {
 /// Finds the addresses of a name and hands them to `tell`, on another thread; or a sentence if there are none.
 pub(crate) fn find(name: String, port: u16, tell: impl FnOnce(Found) + Send + 'static) {
     let ask = move || ask_system(&name, port);
-    aside::run("ferry-lookup", ask, move |answer| {
-        tell(answer.unwrap_or_else(|none| {
-            Err(match none {
-                NoAnswer::TooMany => "too many look-ups are under way",
-                NoAnswer::Failed => "the look-up failed to run",
-            }
-            .to_owned())
-        }));
-    });
+    aside::run(THREAD, ask, move |answer| tell(answer.unwrap_or_else(not_asked)));
+}
+
+/// Waits for the addresses of a name, or a sentence if there are none.
+pub(crate) async fn found(name: String, port: u16) -> Found {
+    aside::wait_for(THREAD, move || ask_system(&name, port)).await.unwrap_or_else(not_asked)
 }
 
 /// The addresses, or why there are none.
 pub(crate) type Found = Result<Vec<SocketAddr>, String>;
 
-fn ask_system(name: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+fn not_asked(none: NoAnswer) -> Found {
+    Err(match none {
+        NoAnswer::TooMany => "too many look-ups are under way",
+        NoAnswer::Failed => "the look-up failed to run",
+    }
+    .to_owned())
+}
+
+fn ask_system(name: &str, port: u16) -> Found {
     let found = (name, port).to_socket_addrs().map_err(|error| format!("{name}: {error}"))?;
     let mut addresses: Vec<SocketAddr> = Vec::new();
     for address in found.map(canonical) {

@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use rustls::ClientConfig;
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
 use tokio_rustls::{TlsConnector, TlsStream};
 use tokio_tungstenite::tungstenite::protocol::Role;
 
@@ -97,12 +97,7 @@ async fn addresses(url: &Url) -> Result<Vec<SocketAddr>, Farewell> {
     if let Some(ip) = lookup::literal(url.host()) {
         return Ok(vec![SocketAddr::new(ip, url.port())]);
     }
-    let (tell, told) = oneshot::channel();
-    lookup::find(url.host().to_owned(), url.port(), move |found| {
-        // Nobody listens any more once the link was given up.
-        let _ = tell.send(found);
-    });
-    let found = told.await.unwrap_or_else(|_| Err("the look-up failed to run".to_owned()));
+    let found = lookup::found(url.host().to_owned(), url.port()).await;
     found.map_err(|why| Farewell::with(Reason::Resolve, why))
 }
 
@@ -135,36 +130,27 @@ async fn connect(
 
 async fn encrypt(tcp: TcpStream, url: &Url, trust: &tls::Client) -> Result<Carriage, Farewell> {
     let failed = |why: String| Farewell::with(Reason::Tls, why);
-    let config = if trust.needs_system_store() {
-        // Reading the system's certificates takes its time.
-        let (tell, told) = oneshot::channel();
-        let trust = trust.clone();
-        aside::run(
-            "ferry-trust",
-            move || trust.config(),
-            move |config| {
-                let _ = tell.send(config);
-            },
-        );
-        let config = told.await.unwrap_or(Err(NoAnswer::Failed));
-        config.map_err(|none| {
-            let why = match none {
-                NoAnswer::TooMany => {
-                    "too many look-ups are under way to read the system's certificates beside"
-                }
-                NoAnswer::Failed => "the system's certificates could not be read",
-            };
-            failed(why.to_owned())
-        })?
-    } else {
-        trust.config()
-    };
-    let config = config.map_err(|error| failed(error.to_string()))?;
+    let config = config(trust).await.map_err(failed)?;
     let name = trust.server_name(url.host()).map_err(|error| failed(error.to_string()))?;
     match TlsConnector::from(config).connect(name, Counted::new(tcp)).await {
         Ok(stream) => Ok(Carriage::Tls(Box::new(TlsStream::Client(stream)))),
         Err(error) => Err(failed(tls::explain(&error, tls::End::Client))),
     }
+}
+
+async fn config(trust: &tls::Client) -> Result<Arc<ClientConfig>, String> {
+    let config = if trust.needs_system_store() {
+        // Reading the system's certificates takes its time.
+        let trust = trust.clone();
+        let read = aside::wait_for("ferry-trust", move || trust.config()).await;
+        read.map_err(|none| match none {
+            NoAnswer::TooMany => "too many look-ups are under way to read the system's certificates beside",
+            NoAnswer::Failed => "the system's certificates could not be read",
+        })?
+    } else {
+        trust.config()
+    };
+    config.map_err(|error| error.to_string())
 }
 
 fn too_late(step: Step, url: &Url) -> Farewell {
