@@ -69,19 +69,16 @@ impl Door {
         tasks: &mut Tasks,
     ) {
         self.shut_until = None;
-        let mut next = first;
-        // What is taken is begun: one more than the turn's share would be dropped.
-        for _ in 1..TAKEN_IN_A_TURN {
-            match next {
+        let mut next = Some(first);
+        let mut left = TAKEN_IN_A_TURN;
+        while let Some(knocked) = next {
+            match knocked {
                 Ok((tcp, from)) => begin(tcp, canonical(from), shared, tasks),
                 Err(error) => return self.trouble(&error, shared),
             }
-            let Some(more) = self.listener.accept().now_or_never() else { return };
-            next = more;
-        }
-        match next {
-            Ok((tcp, from)) => begin(tcp, canonical(from), shared, tasks),
-            Err(error) => self.trouble(&error, shared),
+            left -= 1;
+            // What is taken is begun: one more than the turn's share would be dropped.
+            next = if left > 0 { self.listener.accept().now_or_never() } else { None };
         }
     }
 
