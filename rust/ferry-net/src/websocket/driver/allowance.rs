@@ -1,12 +1,15 @@
-//! How many pings and pongs are borne: some at once, then so many a second. Each ping costs an answer, which is a write.
+//! How many pings and pongs of a link are borne: some at once, then so many a second. Each ping costs an answer, which is
+//! a write.
 
 use std::time::{Duration, Instant};
 
-/// Pings and pongs that a link may send us at once, and how many a second. Each costs a write.
+/// So many at once.
 pub(super) const BURST: u32 = 500;
+
+/// How long it takes until there may be one more.
 const EVERY: Duration = Duration::from_millis(5);
 
-/// How many pings and pongs a link may still send: some at once, then so many a second.
+/// What a link may still send.
 #[derive(Debug)]
 pub(super) struct Allowance {
     left: u32,
