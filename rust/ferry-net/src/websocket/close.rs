@@ -4,6 +4,9 @@
 //! away, also at the door, says so with code 4000 + the reason's number and the reason's phrase. Other programs' codes are
 //! a plain goodbye, with code and text as the detail.
 
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+
 use crate::reason::{Farewell, Reason};
 
 /// Done, says a client that leaves.
@@ -53,6 +56,12 @@ impl Goodbye {
             Reason::PacketTooLarge => Self::new(TOO_BIG, reason.phrase()),
             _ => Self::new(REASONS + reason as u16, reason.phrase()),
         }
+    }
+
+    /// As it is sent.
+    pub(super) fn message(&self) -> Message {
+        let reason = Utf8Bytes::from(self.text.as_str());
+        Message::Close(Some(CloseFrame { code: self.code.into(), reason }))
     }
 
     /// What this, from the other end, means.
