@@ -134,11 +134,6 @@ impl FerryENetMultiplayerPeer {
         self.set_up.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn check_inactive(&self) -> Result<(), Error> {
-        let outcome = self.state.lock().check_inactive();
-        outcome.map_err(report_refused)
-    }
-
     fn started(&self, connection: Connection) {
         self.set_up().host = Some(FerryENetConnection::around(connection));
         self.state.flush_at_end_of_frame();
@@ -151,7 +146,7 @@ impl FerryENetMultiplayerPeer {
         channels: i64,
         bandwidth: (i64, i64),
     ) -> Result<(), Error> {
-        self.check_inactive()?;
+        self.state.attempt(|peer| peer.check_inactive())?;
         if !(0..=MAX_GAME_CHANNELS).contains(&channels) {
             return Err(invalid(format!(
                 "max_channels must be between 0 and {MAX_GAME_CHANNELS} (inclusive), not {channels}."
@@ -161,8 +156,7 @@ impl FerryENetMultiplayerPeer {
         let settings = host_settings(bind, port, max_clients, channels, bandwidth).map_err(invalid)?;
         let limits = self.state.lock().limits();
         let connection = enet::open_server(settings, limits).map_err(cannot_create)?;
-        let outcome = self.state.lock().start_server(connection.clone());
-        outcome.map_err(report_refused)?;
+        self.state.attempt(|peer| peer.start_server(connection.clone()))?;
         self.started(connection);
         Ok(())
     }
@@ -175,7 +169,7 @@ impl FerryENetMultiplayerPeer {
         bandwidth: (i64, i64),
         local_port: i64,
     ) -> Result<(), Error> {
-        self.check_inactive()?;
+        self.state.attempt(|peer| peer.check_inactive())?;
         let bind = if local_port == 0 { BindAddress::Any } else { self.set_up().bind_ip };
         let settings = host_settings(bind, local_port, 1, 0, bandwidth).map_err(invalid)?;
         let Some(port) = u16::try_from(port).ok().filter(|port| *port > 0) else {
@@ -192,8 +186,7 @@ impl FerryENetMultiplayerPeer {
         let limits = self.state.lock().limits();
         let (connection, link, id) =
             enet::open_client(settings, target, channels, limits).map_err(cannot_create)?;
-        let outcome = self.state.lock().start_client(connection.clone(), link, Some(id));
-        outcome.map_err(report_refused)?;
+        self.state.attempt(|peer| peer.start_client(connection.clone(), link, Some(id)))?;
         self.started(connection);
         Ok(())
     }
@@ -211,8 +204,7 @@ impl FerryENetMultiplayerPeer {
             .ok()
             .filter(|id| *id > 0)
             .ok_or_else(|| invalid(format!("The ID of a peer must be greater than 0, not {id}.")))?;
-        let outcome = self.state.lock().add_mesh_peer(id, connection, link);
-        outcome.map_err(report_refused)?;
+        self.state.attempt(|peer| peer.add_mesh_peer(id, connection, link))?;
         self.set_up().mesh.insert(i64::from(id), host);
         Ok(id)
     }
@@ -284,8 +276,7 @@ impl FerryENetMultiplayerPeer {
     #[func]
     fn create_mesh(&self, unique_id: i64) -> Error {
         let id = i32::try_from(unique_id).unwrap_or(0);
-        let started = self.state.lock().start_mesh(id);
-        outcome(started.map_err(report_refused))
+        outcome(self.state.attempt(|peer| peer.start_mesh(id)))
     }
 
     /// Brings the connection to the member [code]peer_id[/code] into a mesh: a host with exactly one peer, which is connected.
@@ -326,14 +317,7 @@ impl FerryENetMultiplayerPeer {
     /// The [FerryENetPacketPeer] behind an id: always the same object.
     #[func]
     fn get_peer(&self, id: i64) -> Option<Gd<FerryENetPacketPeer>> {
-        let link = {
-            let peer = self.state.lock();
-            i32::try_from(id).ok().and_then(|id| peer.way_to(id)).map(|(_, link)| link)
-        };
-        let Some(link) = link else {
-            godot_error!("No peer has the ID {id}.");
-            return None;
-        };
+        let (_, link) = self.state.way_to(id)?;
         let host = {
             let set_up = self.set_up();
             set_up.mesh.get(&id).or(set_up.host.as_ref()).cloned()

@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use ferry_net::link::LinkId;
 use ferry_net::multiplayer::{Carrier, Multiplayer, Notice, PutError, StateError, Status};
 use ferry_net::packet::TransferMode;
 use ferry_net::reason::Farewell;
@@ -88,6 +89,29 @@ impl<C: Carrier> PeerState<C> {
     /// The peer itself. A panic of ours leaves it in order: what it holds is queues.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Multiplayer<C>> {
         self.peer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something that may be refused; then an error is printed.
+    pub(crate) fn attempt<T>(
+        &self,
+        call: impl FnOnce(&mut Multiplayer<C>) -> Result<T, StateError>,
+    ) -> Result<T, Error> {
+        // Not under the lock: printing an error may call scripts.
+        let outcome = call(&mut self.lock());
+        outcome.map_err(report_refused)
+    }
+
+    /// The endpoint and the link that lead to a peer; without any, an error is printed.
+    pub(crate) fn way_to(&self, id: i64) -> Option<(C, LinkId)> {
+        let way = {
+            let peer = self.lock();
+            let way = i32::try_from(id).ok().and_then(|id| peer.way_to(id));
+            way.map(|(carrier, link)| (carrier.clone(), link))
+        };
+        if way.is_none() {
+            godot_error!("No peer has the ID {id}.");
+        }
+        way
     }
 
     /// Queues a packet, to leave at the frame's end.
@@ -226,9 +250,7 @@ pub(crate) fn close<P: PeerClass>(this: &Gd<P>) {
 /// Ends the connection to a peer.
 pub(crate) fn disconnect_peer<P: PeerClass>(this: &Gd<P>, id: i32, force: bool) {
     let state = this.bind().state().clone();
-    let outcome = state.lock().disconnect_peer(id, force);
-    if let Err(error) = outcome {
-        godot_error!("{error}");
-    }
+    // The engine's call has no answer to give.
+    let _ = state.attempt(|peer| peer.disconnect_peer(id, force));
     clear_if_closed(this, &state);
 }

@@ -200,11 +200,6 @@ impl FerryWebSocketMultiplayerPeer {
         self.set_up.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn check_inactive(&self) -> Result<(), Error> {
-        let outcome = self.state.lock().check_inactive();
-        outcome.map_err(report_refused)
-    }
-
     /// What a new endpoint is made with.
     fn settings(&self) -> Result<Settings, Error> {
         let set_up = self.set_up();
@@ -237,7 +232,7 @@ impl FerryWebSocketMultiplayerPeer {
     }
 
     fn start_server(&self, port: i64, address: &GString, options: &OptionalTlsOptions) -> Result<(), Error> {
-        self.check_inactive()?;
+        self.state.attempt(|peer| peer.check_inactive())?;
         let tls = options.server().map_err(invalid)?;
         let port = u16::try_from(port)
             .map_err(|_| invalid(format!("The port must be between 0 and 65535 (inclusive), not {port}.")))?;
@@ -249,14 +244,13 @@ impl FerryWebSocketMultiplayerPeer {
             godot_error!("Cannot listen on port {port}: {error}.");
             convert::open_error(&error)
         })?;
-        let outcome = self.state.lock().start_server(sockets);
-        outcome.map_err(report_refused)?;
+        self.state.attempt(|peer| peer.start_server(sockets))?;
         self.started(encrypted);
         Ok(())
     }
 
     fn start_client(&self, url: &GString, options: &OptionalTlsOptions) -> Result<(), Error> {
-        self.check_inactive()?;
+        self.state.attempt(|peer| peer.check_inactive())?;
         let tls = options.client().map_err(invalid)?;
         let url = Url::parse(&url.to_string())
             .map_err(|error| invalid(format!("No connection to `{url}`: {error}.")))?;
@@ -266,8 +260,7 @@ impl FerryWebSocketMultiplayerPeer {
             godot_error!("No connection could be begun: {error}.");
             convert::open_error(&error)
         })?;
-        let outcome = self.state.lock().start_client(sockets, link, None);
-        outcome.map_err(report_refused)?;
+        self.state.attempt(|peer| peer.start_client(sockets, link, None))?;
         self.started(encrypted);
         Ok(())
     }
@@ -287,23 +280,8 @@ impl FerryWebSocketMultiplayerPeer {
         Ok(())
     }
 
-    /// The endpoint and the link that lead to a peer; without any, an error is printed.
-    fn way_to(&self, id: i64) -> Option<(Sockets, LinkId)> {
-        let way = {
-            let peer = self.state.lock();
-            i32::try_from(id)
-                .ok()
-                .and_then(|id| peer.way_to(id))
-                .map(|(sockets, link)| (sockets.clone(), link))
-        };
-        if way.is_none() {
-            godot_error!("No peer has the ID {id}.");
-        }
-        way
-    }
-
     fn address_of(&self, id: i64) -> Option<std::net::SocketAddr> {
-        let (sockets, link) = self.way_to(id)?;
+        let (sockets, link) = self.state.way_to(id)?;
         sockets.particulars(link)?.address
     }
 
@@ -427,7 +405,7 @@ impl FerryWebSocketMultiplayerPeer {
     /// The [FerryWebSocketPeer] behind an id: always the same object.
     #[func]
     fn get_peer(&self, peer_id: i64) -> Option<Gd<FerryWebSocketPeer>> {
-        let (sockets, link) = self.way_to(peer_id)?;
+        let (sockets, link) = self.state.way_to(peer_id)?;
         Some(self.peer_object(&sockets, link))
     }
 
