@@ -200,6 +200,12 @@ impl FerryWebSocketMultiplayerPeer {
         self.set_up.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The endpoint, of a server.
+    fn server(&self) -> Option<Sockets> {
+        let peer = self.state.lock();
+        peer.carrier().filter(|_| peer.role() == Some(Role::Server)).cloned()
+    }
+
     /// What a new endpoint is made with.
     fn settings(&self) -> Result<Settings, Error> {
         let set_up = self.set_up();
@@ -215,11 +221,7 @@ impl FerryWebSocketMultiplayerPeer {
     /// Changes what endpoints are made with. A server that is open takes it for connections to come.
     fn change(&self, change: impl FnOnce(&mut SetUp)) {
         change(&mut self.set_up());
-        let sockets = {
-            let peer = self.state.lock();
-            peer.carrier().filter(|_| peer.role() == Some(Role::Server)).cloned()
-        };
-        if let Some((sockets, Ok(settings))) = sockets.map(|sockets| (sockets, self.settings()))
+        if let Some((sockets, Ok(settings))) = self.server().map(|sockets| (sockets, self.settings()))
             && let Err(error) = sockets.set_settings(settings)
         {
             godot_error!("The server goes on as it is: {error}.");
@@ -268,10 +270,7 @@ impl FerryWebSocketMultiplayerPeer {
     fn renew(&self, options: Option<Gd<TlsOptions>>) -> Result<(), Error> {
         let options = options.ok_or_else(|| invalid("The TLSOptions are null.".to_owned()))?;
         let server = tls_options::server(&options).map_err(invalid)?;
-        let peer = self.state.lock();
-        let sockets = peer.carrier().filter(|_| peer.role() == Some(Role::Server)).cloned();
-        drop(peer);
-        let sockets = sockets.ok_or_else(|| report_refused(StateError::NotActive))?;
+        let sockets = self.server().ok_or_else(|| report_refused(StateError::NotActive))?;
         if !self.is_encrypted() {
             godot_error!("This server was opened without TLS, and stays so.");
             return Err(Error::ERR_UNCONFIGURED);
@@ -397,9 +396,7 @@ impl FerryWebSocketMultiplayerPeer {
     /// The port that [method create_server] listens on, 0 if it is not open as a server.
     #[func]
     fn get_local_port(&self) -> i64 {
-        let peer = self.state.lock();
-        let sockets = peer.carrier().filter(|_| peer.role() == Some(Role::Server));
-        sockets.map_or(0, |sockets| i64::from(sockets.local_port()))
+        self.server().map_or(0, |sockets| i64::from(sockets.local_port()))
     }
 
     /// The [FerryWebSocketPeer] behind an id: always the same object.
