@@ -107,6 +107,16 @@ pub(crate) fn ip_text(ip: IpAddr) -> String {
     }
 }
 
+/// Where somebody is, as a script gets it: nothing if that is not known.
+pub(crate) fn host(address: Option<SocketAddr>) -> GString {
+    address.map_or_else(GString::new, |address| GString::from(&ip_text(address.ip())))
+}
+
+/// Likewise, the port: 0 if it is not known.
+pub(crate) fn port(address: Option<SocketAddr>) -> i64 {
+    address.map_or(0, |address| i64::from(address.port()))
+}
+
 /// A time in seconds as a property takes it.
 pub(crate) fn seconds(seconds: f64) -> Duration {
     seconds_from(SHORTEST_SECONDS, seconds)
@@ -138,7 +148,6 @@ fn time(time: Option<Duration>) -> f64 {
 
 /// The figures of a peer, as `get_peer_stats` gives them.
 pub(crate) fn peer_figures(stats: &LinkStats, transport: &str, encrypted: bool) -> VarDictionary {
-    let address = stats.address.map(|address| ip_text(address.ip())).unwrap_or_default();
     vdict! {
         "rtt" => time(stats.rtt),
         "jitter" => time(stats.jitter),
@@ -149,8 +158,8 @@ pub(crate) fn peer_figures(stats: &LinkStats, transport: &str, encrypted: bool) 
         "packets_received" => count(stats.packets_received),
         "packets_dropped" => count(stats.packets_dropped),
         "queued_bytes" => count(stats.queued_bytes),
-        "address" => address.as_str(),
-        "port" => stats.address.map_or(0, |address: SocketAddr| i64::from(address.port())),
+        "address" => &host(stats.address),
+        "port" => port(stats.address),
         "transport" => transport,
         "encrypted" => encrypted,
     }

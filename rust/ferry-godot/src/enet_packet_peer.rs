@@ -262,14 +262,14 @@ impl FerryENetPacketPeer {
     #[func]
     fn get_remote_address(&self) -> GString {
         let address = self.connection.address(self.link).filter(|_| self.check_active());
-        address.map_or_else(GString::new, |address| GString::from(&convert::ip_text(address.ip())))
+        convert::host(address)
     }
 
     /// The port of the other end.
     #[func]
     fn get_remote_port(&self) -> i64 {
         let address = self.connection.address(self.link).filter(|_| self.check_active());
-        address.map_or(0, |address| i64::from(address.port()))
+        convert::port(address)
     }
 
     /// A figure of the connection, one of those that begin with [code]PEER_[/code]; times are in whole milliseconds. See

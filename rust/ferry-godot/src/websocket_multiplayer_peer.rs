@@ -8,7 +8,7 @@ use std::time::Duration;
 use ferry_net::limits::Limits;
 use ferry_net::link::LinkId;
 use ferry_net::multiplayer::{Role, StateError};
-use ferry_net::websocket::{self, MAX_CLIENTS, Network, ProxyHeader, Settings, Sockets, Url};
+use ferry_net::websocket::{self, MAX_CLIENTS, Network, ProxyHeader, Settings, Sockets};
 use godot::classes::{MultiplayerPeerExtension, TlsOptions};
 use godot::global::Error;
 use godot::prelude::*;
@@ -19,7 +19,7 @@ use crate::peer_state::{PeerClass, PeerState, WhenIdle, report_refused};
 use crate::tls_options::{self, OptionalTlsOptions};
 use crate::virtual_calls::multiplayer_peer;
 use crate::websocket_peer::FerryWebSocketPeer;
-use crate::websocket_settings::SocketSettings;
+use crate::websocket_settings::{SocketSettings, cannot_begin, parse_url};
 
 /// How long a connection may take to be made, as in the engine's class.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -254,14 +254,10 @@ impl FerryWebSocketMultiplayerPeer {
     fn start_client(&self, url: &GString, options: &OptionalTlsOptions) -> Result<(), Error> {
         self.state.attempt(|peer| peer.check_inactive())?;
         let tls = options.client().map_err(invalid)?;
-        let url = Url::parse(&url.to_string())
-            .map_err(|error| invalid(format!("No connection to `{url}`: {error}.")))?;
+        let url = parse_url(url)?;
         let (settings, limits) = (self.settings()?, self.state.lock().limits());
         let encrypted = url.is_tls();
-        let (sockets, link) = websocket::open_client(url, tls, settings, limits).map_err(|error| {
-            godot_error!("No connection could be begun: {error}.");
-            convert::open_error(&error)
-        })?;
+        let (sockets, link) = websocket::open_client(url, tls, settings, limits).map_err(cannot_begin)?;
         self.state.attempt(|peer| peer.start_client(sockets, link, None))?;
         self.started(encrypted);
         Ok(())
@@ -409,14 +405,13 @@ impl FerryWebSocketMultiplayerPeer {
     /// The address of a peer: of the player, where [member trusted_proxies] tell it.
     #[func]
     fn get_peer_address(&self, id: i64) -> GString {
-        self.address_of(id)
-            .map_or_else(GString::new, |address| GString::from(&convert::ip_text(address.ip())))
+        convert::host(self.address_of(id))
     }
 
     /// The port of a peer.
     #[func]
     fn get_peer_port(&self, id: i64) -> i64 {
-        self.address_of(id).map_or(0, |address| i64::from(address.port()))
+        convert::port(self.address_of(id))
     }
 
     /// See [member supported_protocols].

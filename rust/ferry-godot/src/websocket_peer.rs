@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use bytes::Bytes;
 use ferry_net::limits::Limits;
 use ferry_net::link::{LinkError, LinkId};
-use ferry_net::websocket::{self, Kind, Particulars, Phase, Settings, Sockets, Url};
+use ferry_net::websocket::{self, Kind, Particulars, Phase, Settings, Sockets};
 use godot::classes::{IPacketPeerExtension, PacketPeerExtension, StreamPeer};
 use godot::global::Error;
 use godot::meta::conv::RawPtr;
@@ -24,7 +24,7 @@ use crate::raw_packet::{self, LengthOut, PacketOut};
 use crate::stream_pump::StreamPump;
 use crate::tls_options::OptionalTlsOptions;
 use crate::websocket_connection::{Connection, Incoming, Leaving, Socket};
-use crate::websocket_settings::SocketSettings;
+use crate::websocket_settings::{SocketSettings, cannot_begin, parse_url};
 
 const STATE_CONNECTING: i64 = 0;
 const STATE_OPEN: i64 = 1;
@@ -176,13 +176,9 @@ impl FerryWebSocketPeer {
     fn start_client(&self, url: &GString, options: &OptionalTlsOptions) -> Result<(), Error> {
         let tls = options.client().map_err(invalid)?;
         self.check_free()?;
-        let url = Url::parse(&url.to_string())
-            .map_err(|error| invalid(format!("No connection to `{url}`: {error}.")))?;
+        let url = parse_url(url)?;
         let (settings, limits) = self.next();
-        let (sockets, link) = websocket::open_plain(url, tls, settings, limits).map_err(|error| {
-            godot_error!("No connection could be begun: {error}.");
-            convert::open_error(&error)
-        })?;
+        let (sockets, link) = websocket::open_plain(url, tls, settings, limits).map_err(cannot_begin)?;
         self.begin(Connection::own(sockets, link, None));
         Ok(())
     }
@@ -341,13 +337,13 @@ impl FerryWebSocketPeer {
     /// The address of the other end.
     #[func]
     fn get_connected_host(&self) -> GString {
-        self.address().map_or_else(GString::new, |address| GString::from(&convert::ip_text(address.ip())))
+        convert::host(self.address())
     }
 
     /// The port of the other end.
     #[func]
     fn get_connected_port(&self) -> i64 {
-        self.address().map_or(0, |address| i64::from(address.port()))
+        convert::port(self.address())
     }
 
     /// The sub-protocol that was agreed on, empty if none was.

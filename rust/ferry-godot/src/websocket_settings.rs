@@ -1,10 +1,12 @@
 //! What scripts set up for connections over WebSocket, the same for both classes: as they said it, and as ferry-net takes it.
 
+use ferry_net::create_error::CreateError;
 use ferry_net::packet::MAX_PACKET_SIZE;
-use ferry_net::websocket::Settings;
+use ferry_net::websocket::{Settings, Url};
+use godot::global::Error;
 use godot::prelude::*;
 
-use crate::convert;
+use crate::convert::{self, invalid};
 
 /// The properties that both classes have.
 #[derive(Clone)]
@@ -55,4 +57,15 @@ impl SocketSettings {
             ..Settings::default()
         }
     }
+}
+
+/// The URL of a server; if it is none, an error is printed.
+pub(crate) fn parse_url(text: &GString) -> Result<Url, Error> {
+    Url::parse(&text.to_string()).map_err(|error| invalid(format!("No connection to `{text}`: {error}.")))
+}
+
+/// Says why there is not even an attempt to connect.
+pub(crate) fn cannot_begin(error: CreateError) -> Error {
+    godot_error!("No connection could be begun: {error}.");
+    convert::open_error(&error)
 }
