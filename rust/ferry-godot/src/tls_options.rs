@@ -41,7 +41,7 @@ impl OptionalTlsOptions {
             );
         }
         let name = options.get_common_name_override().to_string();
-        client(trusted, Some(name).filter(|name| !name.is_empty()), !options.is_unsafe_client())
+        client(trusted, Some(name), !options.is_unsafe_client())
     }
 
     /// What a server shows; `None` without options.
@@ -113,7 +113,7 @@ fn written(certificate: &mut Gd<X509Certificate>) -> String {
     engine.set_print_error_messages(false);
     let text = certificate.save_to_string().to_string();
     engine.set_print_error_messages(was_printing);
-    text.replace(['\0', '\u{fffd}'], "")
+    text
 }
 
 const BLOCK_END: &str = "-----END CERTIFICATE-----";

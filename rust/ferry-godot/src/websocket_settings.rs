@@ -51,7 +51,7 @@ impl SocketSettings {
         Settings {
             protocols: texts(&self.protocols),
             headers: texts(&self.headers),
-            max_message: convert::bytes(self.inbound_buffer_size).min(MAX_PACKET_SIZE),
+            max_message: convert::bytes(self.inbound_buffer_size),
             max_packet: self.longest_outgoing(),
             max_queued_packets: convert::bytes(self.max_queued_packets),
             ..Settings::default()
