@@ -1,8 +1,7 @@
 //! The browser that pages are tested in.
 //!
-//! Looked for in this order: `FERRY_TEST_CHROMIUM`; Chromium and its kin on PATH; else Debian's `chromium-headless-shell`
-//! is brought below `target/chromium` (see `debian`): 163 MB, once. A browser counts only if it has rendered a page here:
-//! one that is packed in a sandbox of its own may start and still not run. One command brings it at a time.
+//! What is brought (see `program`) is 163 MB. A browser counts only if it has rendered a page here: one that is packed in a
+//! sandbox of its own may start and still not run.
 //!
 //! A browser starts itself again for each of its parts, and looks for its data beside its program. Both go by the file
 //! that runs, which for unpacked packages is their loader: so a copy of the loader lies beside the browser's data, and the
@@ -13,38 +12,44 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::debian::{self, Wanted};
+use crate::debian::Wanted;
 use crate::launcher;
-use crate::run::{answer_within, on_path, target_folder};
+use crate::program::Program;
+use crate::run::answer_within;
 
-/// Names a browser, for us and for the tests.
-pub(crate) const BROWSER_VARIABLE: &str = "FERRY_TEST_CHROMIUM";
-
-/// Tells the tests why there is none.
-pub(crate) const MISSING_VARIABLE: &str = "FERRY_TEST_CHROMIUM_MISSING";
-
-/// Names that a browser goes by on PATH.
-const NAMES: [&str; 5] =
-    ["chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-
-/// The browser without its windows, with all that it loads. What draws on graphics cards stays out: half of the size.
-const PACKAGES: Wanted = Wanted {
-    folder: "packages",
-    packages: &["chromium-headless-shell"],
-    suites: &["trixie", "forky"],
-    with_dependencies: true,
-    left_out: &[
-        "libllvm",
-        "libz3-",
-        "mesa-",
-        "libgl1-mesa-dri",
-        "libdrm-",
-        "x11-",
-        "xdg-utils",
-        "libvulkan1",
-    ],
-    bound: Duration::from_secs(30 * 60),
+pub(crate) const CHROMIUM: Program = Program {
+    name: "Chromium",
+    variable: "FERRY_TEST_CHROMIUM",
+    missing_variable: "FERRY_TEST_CHROMIUM_MISSING",
+    on_path: &[SHELL, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"],
+    folder: "chromium",
+    // The browser without its windows, with all that it loads. What draws on graphics cards stays out: half of the size.
+    packages: Wanted {
+        folder: "packages",
+        packages: &[SHELL],
+        suites: &["trixie", "forky"],
+        with_dependencies: true,
+        left_out: &[
+            "libllvm",
+            "libz3-",
+            "mesa-",
+            "libgl1-mesa-dri",
+            "libdrm-",
+            "x11-",
+            "xdg-utils",
+            "libvulkan1",
+        ],
+        bound: Duration::from_secs(30 * 60),
+    },
+    try_out: renders,
+    set_up: start_by_own_loader,
 };
+
+/// The browser without windows: its package, and its program below `usr/lib/chromium`.
+const SHELL: &str = "chromium-headless-shell";
+
+/// What the copied loader is called there; not like a loader, or its folder would pass for that of the libraries.
+const LOADER: &str = "started-by";
 
 /// A page takes a fifth of a second; the first start from a slow disk takes more.
 const PAGE_BOUND: Duration = Duration::from_secs(60);
@@ -52,43 +57,6 @@ const PAGE_BOUND: Duration = Duration::from_secs(60);
 /// A page whose script has to run before it shows its answer.
 const TRIAL_PAGE: &str = "data:text/html,<script>document.write(6*7*1000)</script>";
 const TRIAL_ANSWER: &str = "42000";
-
-/// Finds the browser, or brings it.
-pub(crate) fn find() -> Result<PathBuf, String> {
-    let home = target_folder().join("chromium");
-    let failed = |error: std::io::Error| format!("{}: {error}", home.display());
-    fs::create_dir_all(&home).map_err(failed)?;
-    // The system lets go of the lock when this process ends, however it ends.
-    let lock = fs::File::create(home.join("lock")).map_err(failed)?;
-    lock.lock().map_err(failed)?;
-
-    if let Some(named) = std::env::var_os(BROWSER_VARIABLE).filter(|name| !name.is_empty()) {
-        // Asked for by name: taking another one instead would be a surprise.
-        let program = std::path::absolute(&named).map_err(|error| format!("{BROWSER_VARIABLE}: {error}"))?;
-        let tried = renders(&home, &program).map_err(|reason| format!("{BROWSER_VARIABLE}: {reason}"));
-        return tried.map(|()| found(program, BROWSER_VARIABLE));
-    }
-    let mut tried = Vec::new();
-    for program in on_path(&NAMES) {
-        match renders(&home, &program) {
-            Ok(()) => return Ok(found(program, "PATH")),
-            Err(reason) => tried.push(format!("PATH: {reason}")),
-        }
-    }
-    match debian::bring(&home, &PACKAGES, &mut |root| start_by_own_loader(&home, root)) {
-        Ok((program, origin)) => return Ok(found(program, &origin)),
-        Err(reasons) => tried.extend(reasons),
-    }
-    Err(format!(
-        "none found. Install Chromium, or name its program in {BROWSER_VARIABLE}. Tried:\n  {}",
-        tried.join("\n  ")
-    ))
-}
-
-fn found(program: PathBuf, origin: &str) -> PathBuf {
-    eprintln!("==> Chromium ({origin})");
-    program
-}
 
 /// Whether a page's script runs in it; an error says why it will not do.
 fn renders(home: &Path, program: &Path) -> Result<(), String> {
@@ -106,24 +74,16 @@ fn renders(home: &Path, program: &Path) -> Result<(), String> {
     Err(format!("{}: did not show a page", program.display()))
 }
 
-/// Writes the launcher for unpacked packages, and tries it.
+/// Writes the launcher for unpacked packages.
 fn start_by_own_loader(home: &Path, root: &Path) -> Result<PathBuf, String> {
     let (folder, loader) = launcher::loader_below(root).ok_or("the packages hold no loader")?;
     let browser = root.join("usr/lib/chromium");
-    if !browser.join(PROGRAM).is_file() {
-        return Err(format!("the packages hold no {PROGRAM}"));
+    if !browser.join(SHELL).is_file() {
+        return Err(format!("the packages hold no {SHELL}"));
     }
     copy_once(&root.join("usr/lib").join(&folder).join(&loader), &browser.join(LOADER))?;
-    let program = launcher::write(&home.join(PROGRAM), &launcher_text(PACKAGES.folder, &folder))?;
-    renders(home, &program)?;
-    Ok(program)
+    launcher::write(&home.join(SHELL), &launcher_text(&launcher::name_of(root)?, &folder))
 }
-
-/// The browser's program below `usr/lib/chromium`.
-const PROGRAM: &str = "chromium-headless-shell";
-
-/// What the copied loader is called there; not like a loader, or its folder would pass for that of the libraries.
-const LOADER: &str = "started-by";
 
 /// Moved in whole: a copy that is there is complete.
 fn copy_once(from: &Path, to: &Path) -> Result<(), String> {
@@ -138,13 +98,13 @@ fn copy_once(from: &Path, to: &Path) -> Result<(), String> {
 fn launcher_text(root: &str, folder: &str) -> String {
     format!(
         "#!/bin/sh\n\
-         # Starts the {PROGRAM} that was unpacked beside this file, by the loader and with the libraries unpacked with it.\n\
+         # Starts the {SHELL} that was unpacked beside this file, by the loader and with the libraries unpacked with it.\n\
          # Each part of the browser is started by this file again.\n\
          here=$(cd \"$(dirname \"$0\")\" && pwd)\n\
          libraries=$here/{root}/usr/lib/{folder}\n\
          browser=$here/{root}/usr/lib/chromium\n\
-         exec \"$browser/{LOADER}\" --library-path \"$libraries:$libraries/pulseaudio:$browser\" \"$browser/{PROGRAM}\" \\\n  \
-         --browser-subprocess-path=\"$here/{PROGRAM}\" --no-zygote \"$@\"\n"
+         exec \"$browser/{LOADER}\" --library-path \"$libraries:$libraries/pulseaudio:$browser\" \"$browser/{SHELL}\" \\\n  \
+         --browser-subprocess-path=\"$here/{SHELL}\" --no-zygote \"$@\"\n"
     )
 }
 

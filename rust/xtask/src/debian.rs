@@ -1,7 +1,7 @@
 //! Packages of Debian and its kin, without root and without touching the machine's package state.
 //!
-//! `oracle` gets the C library ENet by it, `godot` the engine, `chromium` a browser. apt gets a state of its own below the folder of whoever
-//! asks: its lists, its cache and an empty idea of what is installed. The mirror and the keys are those that the machine's
+//! `oracle` gets the C library ENet by it, `godot` the engine, `program` the others. apt gets a state of its own below the
+//! folder of whoever asks: its lists, its cache and an empty idea of what is installed. The mirror and the keys are those that the machine's
 //! apt already uses. Named releases of Debian come first, whatever release the machine runs; its own is the fallback. The
 //! packages are unpacked beside their place and moved in whole, never installed. The caller holds a lock on the folder.
 

@@ -140,27 +140,10 @@ fn bring(tried: &mut Vec<String>) -> Result<Engine, Vec<String>> {
 
 /// Writes the launchers for unpacked packages. They bring a C library of their own, so they run by their own loader.
 fn start_by_own_loader(home: &Path, root: &Path) -> Result<Engine, String> {
-    let (folder, loader) = launcher::loader_below(root).ok_or("the packages hold no loader")?;
-    let launcher = |name: &str| {
-        let program = root.join("usr/bin").join(name);
-        if !program.is_file() {
-            return Err(format!("the packages hold no {name}"));
-        }
-        launcher::write(&home.join(name), &launcher_text(PACKAGES.folder, &folder, &loader, name))
-    };
-    let program = launcher("godot")?;
+    let program = launcher::start_by_own_loader(home, root, "bin/godot")?;
     let version = new_enough(&program)?;
-    Ok(Engine { program, template: launcher("godot-template-release").ok(), version })
-}
-
-fn launcher_text(root: &str, folder: &str, loader: &str, name: &str) -> String {
-    format!(
-        "#!/bin/sh\n\
-         # Starts the {name} that was unpacked beside this file, by the loader and with the libraries unpacked with it.\n\
-         root=$(dirname \"$0\")/{root}/usr\n\
-         libraries=$root/lib/{folder}\n\
-         exec \"$libraries/{loader}\" --library-path \"$libraries:$libraries/pulseaudio\" \"$root/bin/{name}\" \"$@\"\n"
-    )
+    let template = launcher::start_by_own_loader(home, root, "bin/godot-template-release").ok();
+    Ok(Engine { program, template, version })
 }
 
 /// Asks a program for its version; an error says why it will not do.
@@ -214,13 +197,5 @@ mod tests {
         assert!(!names_a_project(&words("-e")));
         assert!(!names_a_project(&words("--headless res://a.tscn -- --path")));
         assert!(!names_a_project(&[]));
-    }
-
-    #[test]
-    fn a_launcher_finds_what_lies_beside_it() {
-        let text = launcher_text("packages", "x86_64-linux-gnu", "ld-linux-x86-64.so.2", "godot");
-        assert!(text.starts_with("#!/bin/sh\n"));
-        assert!(text.contains("root=$(dirname \"$0\")/packages/usr\n"));
-        assert!(text.ends_with("\"$root/bin/godot\" \"$@\"\n"));
     }
 }

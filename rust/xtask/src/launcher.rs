@@ -1,7 +1,7 @@
 //! Starting programs out of unpacked packages, on a system that has other libraries or none of them.
 //!
-//! What `debian` unpacks brings its own C library, so it has to be started by its own loader: `godot` and `chromium` find
-//! that here and write a small script, the launcher, that names it. A launcher finds the packages beside itself, so the
+//! What `debian` unpacks brings its own C library, so it has to be started by its own loader: a small script, the launcher,
+//! names that and the program. A launcher finds the packages beside itself, so the
 //! folder can be moved.
 
 use std::fs;
@@ -16,6 +16,32 @@ pub(crate) fn loader_below(root: &Path) -> Option<(String, String)> {
         let loader = names.find(|name| name.starts_with("ld-linux"))?;
         Some((folder.file_name().to_string_lossy().into_owned(), loader))
     })
+}
+
+/// Writes the launcher beside unpacked packages for a program below their `usr`, such as `bin/name`.
+pub(crate) fn start_by_own_loader(home: &Path, root: &Path, program: &str) -> Result<PathBuf, String> {
+    let name = program.rsplit('/').next().unwrap_or(program);
+    let (folder, loader) = loader_below(root).ok_or("the packages hold no loader")?;
+    if !root.join("usr").join(program).is_file() {
+        return Err(format!("the packages hold no {name}"));
+    }
+    write(&home.join(name), &text(&name_of(root)?, &folder, &loader, program))
+}
+
+fn text(root: &str, folder: &str, loader: &str, program: &str) -> String {
+    format!(
+        "#!/bin/sh\n\
+         # Starts what was unpacked beside this file, by the loader and with the libraries unpacked with it.\n\
+         root=$(cd \"$(dirname \"$0\")\" && pwd)/{root}/usr\n\
+         libraries=$root/lib/{folder}\n\
+         exec \"$libraries/{loader}\" --library-path \"$libraries:$libraries/pulseaudio\" \"$root/{program}\" \"$@\"\n"
+    )
+}
+
+/// What the folder of the packages is called, from beside it.
+pub(crate) fn name_of(root: &Path) -> Result<String, String> {
+    let name = root.file_name().ok_or_else(|| format!("{} is no folder", root.display()))?;
+    Ok(name.to_string_lossy().into_owned())
 }
 
 /// Leaves a launcher alone that is as it should be: somebody may be starting it.
@@ -33,4 +59,17 @@ pub(crate) fn write(place: &Path, text: &str) -> Result<PathBuf, String> {
     }
     fs::rename(&fresh, place).map_err(failed)?;
     Ok(place.to_path_buf())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_launcher_finds_what_lies_beside_it() {
+        let text = text("packages", "x86_64-linux-gnu", "ld-linux-x86-64.so.2", "sbin/nginx");
+        assert!(text.starts_with("#!/bin/sh\n"));
+        assert!(text.contains("/packages/usr\n"));
+        assert!(text.ends_with("\"$root/sbin/nginx\" \"$@\"\n"));
+    }
 }

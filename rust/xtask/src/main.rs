@@ -1,8 +1,8 @@
 //! Every developer command, as `cargo xtask ...`.
 //!
 //! One file a command; each hands back an [`Outcome`] and prints what it does as it goes. `run` starts the processes,
-//! bounded in time; `godot` finds or brings the engine, `oracle` the C library that the interop tests talk to, `chromium`
-//! the browser, `nginx` the proxy. Only the standard library is used, so that the tool itself builds in seconds. CI runs `check` and `test`,
+//! bounded in time; `godot` finds or brings the engine, `oracle` the C library that the interop tests talk to, `program` the
+//! others: the browser (`chromium`), the proxy (`nginx`). Only the standard library is used, so that the tool itself builds in seconds. CI runs `check` and `test`,
 //! nothing of its own.
 
 mod archive;
@@ -19,6 +19,7 @@ mod launcher;
 mod nginx;
 mod oracle;
 mod package;
+mod program;
 mod project;
 mod rows;
 mod run;

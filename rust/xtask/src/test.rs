@@ -10,9 +10,12 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::build::Build;
+use crate::chromium::CHROMIUM;
+use crate::nginx::NGINX;
 use crate::oracle::{self, ORACLE_VARIABLE};
+use crate::program::Program;
 use crate::run::{Step, cargo};
-use crate::{Outcome, chromium, godot, nginx, project};
+use crate::{Outcome, godot, project};
 
 /// Variables that tell the tests of the engine's program, its release template, and the project to run it on.
 const ENGINE_VARIABLE: &str = "FERRY_TEST_GODOT";
@@ -94,30 +97,25 @@ impl Surroundings {
         this.name(ENGINE_VARIABLE, engine.map(|engine| engine.program));
         this.name(TEMPLATE_VARIABLE, template);
         this.name(PROJECT_VARIABLE, project);
-        let browser = ["no browser", chromium::BROWSER_VARIABLE, chromium::MISSING_VARIABLE];
-        this.bring_or_skip(browser, chromium::find());
-        let proxy = ["no nginx", nginx::NGINX_VARIABLE, nginx::MISSING_VARIABLE];
-        this.bring_or_skip(proxy, nginx::find());
+        for program in [&CHROMIUM, &NGINX] {
+            this.bring_or_skip(program);
+        }
         this
     }
 
     /// Names a program that some machines cannot have, or why there is none.
-    fn bring_or_skip(
-        &mut self,
-        [what, variable, missing_variable]: [&'static str; 3],
-        outcome: Result<PathBuf, String>,
-    ) {
-        let (program, reason) = match outcome {
-            Ok(program) => (Some(program), None),
+    fn bring_or_skip(&mut self, program: &Program) {
+        let (path, reason) = match program.find() {
+            Ok(path) => (Some(path), None),
             Err(reason) => {
-                let line = format!("{what}, so its tests are skipped: {reason}");
+                let line = format!("no {}, so its tests are skipped: {reason}", program.name);
                 eprintln!("{line}");
                 self.skipped.push(line);
                 (None, Some(OsString::from(reason)))
             }
         };
-        self.name(variable, program);
-        self.variables.push((missing_variable, reason));
+        self.name(program.variable, path);
+        self.variables.push((program.missing_variable, reason));
     }
 
     fn name(&mut self, variable: &'static str, path: Option<PathBuf>) {
