@@ -1,7 +1,7 @@
 //! A page in a real browser: headless Chromium, opened on a page of `tests/pages`, and what the page tells.
 //!
-//! `cargo xtask test` brings the browser and names it in `FERRY_TEST_CHROMIUM`; where there is none to be had it says so,
-//! and [`missing`] tells the test, which then skips. [`Visit`] says which page, with which parameters. A small HTTP
+//! `cargo xtask test` brings the browser and names it in `FERRY_TEST_CHROMIUM` (see [`brought`]); where there is none to be
+//! had, [`is_there`] tells the test, which then skips. [`Visit`] says which page, with which parameters. A small HTTP
 //! listener of this process serves it and takes what it posts: observations, `key = value` each, and one end. The page
 //! cannot pass by accident: without its end there is no [`Report`].
 //!
@@ -18,13 +18,11 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::brought;
 use crate::project_copy::Folder;
 
 /// Names the browser.
 const BROWSER_VARIABLE: &str = "FERRY_TEST_CHROMIUM";
-
-/// Says why there is none.
-const MISSING_VARIABLE: &str = "FERRY_TEST_CHROMIUM_MISSING";
 
 /// What a page may take. Most take a second; the rest is for a machine under load.
 const VISIT_BOUND: Duration = Duration::from_secs(60);
@@ -68,18 +66,12 @@ const BROWSER_ARGUMENTS: [&str; 14] = [
     "--enable-logging=stderr",
 ];
 
-/// Why there is no browser; none where there is one.
+/// Whether there is a browser; if not, the test skips, which this says.
 ///
 /// # Panics
 /// Where nothing was said about a browser at all.
-pub fn missing() -> Option<String> {
-    if std::env::var_os(BROWSER_VARIABLE).is_some() {
-        return None;
-    }
-    match std::env::var(MISSING_VARIABLE) {
-        Ok(reason) => Some(reason),
-        Err(_) => panic!("{BROWSER_VARIABLE} is not set: run `cargo xtask test`, which brings a browser"),
-    }
+pub fn is_there() -> bool {
+    brought::or_skip(BROWSER_VARIABLE).is_some()
 }
 
 /// What is to be opened.

@@ -6,15 +6,21 @@
 //! [`godot`] runs headless Godot on the test scenes and judges how they end, [`parity`] compares what they see with
 //! Ferry and without, [`scripted_match`] plays the demo match with a process for each player,
 //! [`project_copy`] is for tests that change the project. [`chromium`] opens a page in a real browser.
+//! [`players`] are Ferry's peers without the engine; `networks` has some that a test makes itself, to pull their cables;
+//! [`brought`] says which programs there are.
 //!
 //! Everything stays on 127.0.0.1, ports are chosen by the system, and every wait has a bound.
 
+pub mod brought;
 pub mod c_enet;
 pub mod chromium;
 pub mod godot;
+#[cfg(target_os = "linux")]
+pub mod networks;
 pub mod pair;
 pub mod parity;
 pub mod payload;
+pub mod players;
 pub mod project_copy;
 pub mod relay;
 pub mod scripted_match;

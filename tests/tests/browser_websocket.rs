@@ -27,8 +27,7 @@ struct Match {
 impl Match {
     /// None without a browser.
     fn start(class: &str, tls: bool, options: &[(&str, &str)]) -> Option<Self> {
-        if let Some(reason) = chromium::missing() {
-            println!("skipped: no browser: {reason}");
+        if !chromium::is_there() {
             return None;
         }
         let scene = Scene::script("browser/server.gd").with("server", class).with("tls", tls);
@@ -119,7 +118,7 @@ fn a_page_exchanges_packets_with_a_ferry_server_over_tls() {
 
 #[test]
 fn a_page_that_fails_fails_its_test() {
-    if chromium::missing().is_none() {
+    if chromium::is_there() {
         let visit = Visit::to("join.html").with("part", "one that is not there");
         assert!(std::panic::catch_unwind(|| visit.report()).is_err());
     }

@@ -1,33 +1,22 @@
 //! A cable that is pulled between a server and a client, and plugged in again or not.
 //!
-//! Each end has a network of its own, with a pair of virtual Ethernet devices between them, that the test makes itself;
-//! it needs no rights for that where the system gives its users namespaces, and skips where not. A test starts its own
-//! program again: once in a new network, where it is the server and holds the cable, and that one once more in another,
-//! where it is the client. The client is driven by lines and tells what it sees by lines.
+//! Each end has a network of its own (`networks`), with a pair of virtual Ethernet devices between them: inside the first,
+//! the test is the server and holds the cable, and its neighbour is the client.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use ferry_net::bind_address::BindAddress;
 use ferry_net::limits::Limits;
 use ferry_net::multiplayer::{Multiplayer, Notice, Status};
 use ferry_net::reason::Reason;
-use ferry_net::tls;
-use ferry_net::websocket::{self, Settings, Sockets, Url};
+use ferry_net::websocket::{Settings, Sockets};
+use ferry_tests::networks::{self, Neighbour, Part, ip, say};
+use ferry_tests::players::{join_websocket, poll, serve_websocket};
 
 type Peer = Multiplayer<Sockets>;
-
-/// Tells a program that a test started again what it is there.
-const ROLE_VARIABLE: &str = "FERRY_CABLE_ROLE";
-
-/// What the client's lines begin with; the test harness writes others.
-const MARK: &str = "CABLE ";
 
 /// Whatever is waited for comes within this time, or never.
 const BOUND: Duration = Duration::from_secs(30);
@@ -107,39 +96,15 @@ fn lost(notice: &Notice) -> Option<Reason> {
 /// Plays the part that this process has: the test itself, the server with the cable, or the client.
 fn between(name: &str, peer_timeout: Duration, story: impl FnOnce(&mut Link)) {
     let limits = Limits { peer_timeout, ..Limits::default() };
-    match std::env::var(ROLE_VARIABLE).as_deref() {
-        Ok("server") => {
+    match networks::part() {
+        Part::Start => networks::inside(name),
+        Part::Inside => {
             let mut link = Link::make(name, limits);
             story(&mut link);
-            link.client.child.wait().unwrap();
+            link.client.wait();
         }
-        Ok("client") => play_client(limits),
-        _ => {
-            let worlds = ["--user", "--map-root-user", "--net"];
-            let probe = ["ip", "link", "add", SERVER_DEVICE, "type", "veth", "peer", "name", CLIENT_DEVICE];
-            let possible = Command::new("unshare").args(worlds).args(probe).output();
-            if !possible.is_ok_and(|output| output.status.success()) {
-                println!("skipped: this system gives nobody a network of his own");
-                return;
-            }
-            let output = again(name, &worlds, "server").output().unwrap();
-            let said = [output.stdout, output.stderr].concat();
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
-        }
+        Part::Neighbour => play_client(limits),
     }
-}
-
-/// This program once more, at this test, in a world of its own.
-fn again(name: &str, worlds: &[&str], role: &str) -> Command {
-    let mut command = Command::new("unshare");
-    command.args(worlds).arg("--").arg(std::env::current_exe().unwrap());
-    command.args([name, "--exact", "--nocapture"]).env(ROLE_VARIABLE, role).stdin(Stdio::null());
-    command
-}
-
-fn ip(arguments: &str) {
-    let status = Command::new("ip").args(arguments.split(' ')).status().unwrap();
-    assert!(status.success(), "ip {arguments}: {status}");
 }
 
 /// The server, the cable and the process at its other end.
@@ -147,23 +112,20 @@ struct Link {
     server: Peer,
     /// What it was told, but for who came.
     told: Vec<Notice>,
-    client: Client,
+    client: Neighbour,
 }
 
 impl Link {
     fn make(name: &str, limits: Limits) -> Self {
         ip("link set lo up");
         ip(&format!("link add {SERVER_DEVICE} type veth peer name {CLIENT_DEVICE}"));
-        let mut client = Client::start(name);
+        let mut client = Neighbour::start(name);
         // Only once it is in its own network does its id stand for that.
         assert_eq!(client.lines.recv_timeout(BOUND).unwrap(), "ready");
-        ip(&format!("link set {CLIENT_DEVICE} netns {}", client.child.id()));
+        ip(&format!("link set {CLIENT_DEVICE} netns {}", client.id()));
         ip(&format!("addr add {SERVER_ADDRESS}/24 dev {SERVER_DEVICE}"));
         ip(&format!("link set {SERVER_DEVICE} up"));
-        let mut server = Peer::default();
-        let sockets = websocket::open_server(BindAddress::Any, 0, None, Settings::default(), limits).unwrap();
-        let port = sockets.local_port();
-        server.start_server(sockets).unwrap();
+        let (server, port) = serve_websocket(Settings::default(), limits);
         client.tell(&format!("join {port}"));
         let mut link = Self { server, told: Vec::new(), client };
         link.until("the client", |link| !link.server.peer_ids().is_empty());
@@ -218,71 +180,23 @@ impl Link {
     }
 }
 
-fn poll(peer: &mut Peer) -> Vec<Notice> {
-    peer.begin_poll();
-    let told = std::iter::from_fn(|| peer.next_notice()).collect();
-    peer.flush();
-    told
-}
-
-/// The process at the other end.
-struct Client {
-    child: Child,
-    input: ChildStdin,
-    lines: Receiver<String>,
-}
-
-impl Client {
-    fn start(name: &str) -> Self {
-        let mut command = again(name, &["--net"], "client");
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        Self { input: child.stdin.take().unwrap(), child, lines: marked_lines(output) }
-    }
-
-    fn tell(&mut self, line: &str) {
-        writeln!(self.input, "{MARK}{line}").unwrap();
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-/// What follows the mark, of each line that has it. Ends with what it reads from.
-fn marked_lines(input: impl BufRead + Send + 'static) -> Receiver<String> {
-    let (sender, lines) = sync_channel(64);
-    std::thread::spawn(move || {
-        let said = input.lines().map_while(Result::ok);
-        let mut marked = said.filter_map(|line| line.split_once(MARK).map(|(_, rest)| rest.to_owned()));
-        marked.try_for_each(|line| sender.send(line))
-    });
-    lines
-}
-
 fn play_client(limits: Limits) {
-    let orders = marked_lines(BufReader::new(std::io::stdin()));
-    println!("{MARK}ready");
+    let orders = networks::orders();
+    say("ready");
     let order = orders.recv_timeout(BOUND).unwrap();
     let port = order.strip_prefix("join ").unwrap();
     ip(&format!("addr add {CLIENT_ADDRESS}/24 dev {CLIENT_DEVICE}"));
     ip(&format!("link set {CLIENT_DEVICE} up"));
-    let url = Url::parse(&format!("ws://{SERVER_ADDRESS}:{port}")).unwrap();
-    let trust = tls::Client::new(&tls::ClientOptions::default()).unwrap();
-    let (sockets, link) = websocket::open_client(url, trust, Settings::default(), limits).unwrap();
-    let mut client = Peer::default();
-    client.start_client(sockets, link, None).unwrap();
+    let url = format!("ws://{SERVER_ADDRESS}:{port}");
+    let mut client = join_websocket(&url, None, Settings::default(), limits);
     let start = Instant::now();
     let mut due = 0;
     loop {
         assert!(start.elapsed() < 2 * BOUND, "the story goes on for too long");
         for notice in poll(&mut client) {
             match notice {
-                Notice::ConnectionSucceeded => println!("{MARK}joined"),
-                Notice::PeerLost(1, farewell) => println!("{MARK}lost {:?}", farewell.reason),
+                Notice::ConnectionSucceeded => say("joined"),
+                Notice::PeerLost(1, farewell) => say(&format!("lost {:?}", farewell.reason)),
                 _ => {}
             }
         }
@@ -293,7 +207,7 @@ fn play_client(limits: Limits) {
             assert_eq!(packet, [due; 500]);
             due += 1;
             if due == MEANWHILE {
-                println!("{MARK}got {due} in order");
+                say(&format!("got {due} in order"));
                 due = 0;
             }
         }
@@ -302,7 +216,7 @@ fn play_client(limits: Limits) {
             Ok("leave") => return,
             Ok(state) => {
                 ip(&format!("link set {CLIENT_DEVICE} {state}"));
-                println!("{MARK}{state}");
+                say(state);
             }
             Err(_) => {}
         }

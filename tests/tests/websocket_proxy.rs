@@ -10,23 +10,22 @@
 use std::fs;
 use std::io::Read;
 use std::net::{IpAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use ferry_net::bind_address::BindAddress;
 use ferry_net::limits::Limits;
 use ferry_net::multiplayer::{Multiplayer, Notice, Status};
 use ferry_net::reason::Reason;
 use ferry_net::tls;
-use ferry_net::websocket::{self, ProxyHeader, Settings, Sockets, Url};
+use ferry_net::websocket::{ProxyHeader, Settings, Sockets};
+use ferry_tests::brought;
+use ferry_tests::players::{join_websocket, poll, serve_websocket};
 use ferry_tests::project_copy::Folder;
 
 type Peer = Multiplayer<Sockets>;
 
 const NGINX_VARIABLE: &str = "FERRY_TEST_NGINX";
-const MISSING_VARIABLE: &str = "FERRY_TEST_NGINX_MISSING";
 
 /// Whatever is waited for comes within this time, or never.
 const BOUND: Duration = Duration::from_secs(20);
@@ -188,31 +187,13 @@ struct World {
 impl World {
     /// None, with a word, where there is no nginx to be had.
     fn new(settings: Settings, limits: Limits) -> Option<Self> {
-        let program = match std::env::var_os(NGINX_VARIABLE) {
-            Some(program) => PathBuf::from(program),
-            None => match std::env::var(MISSING_VARIABLE) {
-                Ok(reason) => {
-                    println!("skipped: {reason}");
-                    return None;
-                }
-                Err(_) => panic!("{NGINX_VARIABLE} is not set: run `cargo xtask test`, which brings nginx"),
-            },
-        };
-        let mut server = Peer::default();
-        let sockets = websocket::open_server(BindAddress::Any, 0, None, settings, limits).unwrap();
-        let port = sockets.local_port();
-        server.start_server(sockets).unwrap();
+        let program = brought::or_skip(NGINX_VARIABLE)?;
+        let (server, port) = serve_websocket(settings, limits);
         Some(Self { server, told: Vec::new(), nginx: Nginx::start(&program, port) })
     }
 
     fn client(&self, url: &str, settings: Settings) -> Peer {
-        let trusted = Some(self.nginx.certificate.clone());
-        let trust = tls::Client::new(&tls::ClientOptions { trusted, ..Default::default() }).unwrap();
-        let (sockets, link) =
-            websocket::open_client(Url::parse(url).unwrap(), trust, settings, Limits::default()).unwrap();
-        let mut peer = Peer::default();
-        peer.start_client(sockets, link, None).unwrap();
-        peer
+        join_websocket(url, Some(self.nginx.certificate.clone()), settings, Limits::default())
     }
 
     fn join(&mut self, clients: &mut [Peer]) {
@@ -263,13 +244,6 @@ impl World {
             assert!(hung_up(farewell.reason), "{farewell}");
         }
     }
-}
-
-fn poll(peer: &mut Peer) -> Vec<Notice> {
-    peer.begin_poll();
-    let told = std::iter::from_fn(|| peer.next_notice()).collect();
-    peer.flush();
-    told
 }
 
 /// A running nginx that passes everybody on to one port.
