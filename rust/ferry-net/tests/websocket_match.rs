@@ -14,7 +14,7 @@ use ferry_net::reason::{Farewell, Reason};
 use ferry_net::websocket::{self, Settings};
 
 use play::over_websocket::{Peer, client, client_to, port, server, server_with};
-use play::{BOUND, poll, until};
+use play::{BOUND, poll, stories, until};
 
 /// A client that is in, and its id.
 fn join(server: &mut Peer, mut client: Peer) -> (Peer, i32) {
@@ -32,43 +32,20 @@ fn failed(peer: &mut Peer) -> Farewell {
     farewell.clone()
 }
 
+/// A server, and a client that is connecting to it.
+fn both() -> (Peer, Peer) {
+    let server = server();
+    let client = client(port(&server));
+    (server, client)
+}
+
 #[test]
 fn a_client_joins_packets_pass_and_it_leaves() {
-    let mut server = server();
-    let mut client = client(port(&server));
-    assert_eq!((client.status(), client.unique_id()), (Status::Connecting, 0));
-    let told = until(&mut [&mut server, &mut client], |_, told| !told[0].is_empty() && !told[1].is_empty());
-    let id = client.unique_id();
-    assert!(id > 1);
-    assert_eq!(told[0], [Notice::PeerConnected(id)]);
-    assert_eq!(told[1], [Notice::PeerConnected(1), Notice::ConnectionSucceeded]);
-
-    server.set_target(id);
-    server.set_channel(3);
-    server.set_mode(TransferMode::UnreliableOrdered);
-    server.put_packet(b"down").unwrap();
-    client.put_packet(b"up").unwrap();
-    client.put_packet(&vec![7; 1 << 20]).unwrap();
-    until(&mut [&mut server, &mut client], |peers, _| {
-        peers[0].available_packets() == 2 && peers[1].available_packets() == 1
-    });
-    let packet = client.next_packet().unwrap();
+    let (server, client) = both();
+    assert_eq!(client.unique_id(), 0, "the server gives it its id");
     // As with the engine's own class: one channel, and everything arrives.
-    assert_eq!((packet.from, packet.channel, packet.mode), (1, 0, TransferMode::Reliable));
-    assert_eq!(client.take_packet().unwrap(), b"down");
-    assert_eq!(server.next_packet().unwrap().from, id);
-    assert_eq!(server.take_packet().unwrap(), b"up");
-    assert_eq!(server.take_packet().unwrap(), vec![7; 1 << 20]);
-    until(&mut [&mut server, &mut client], |peers, _| {
-        peers[1].stats(1).is_some_and(|stats| stats.packets_received == 1 && stats.rtt.is_some())
-    });
-    let stats = client.stats(1).unwrap();
-    assert!(stats.rtt < Some(Duration::from_millis(50)), "{stats:?}");
-    assert!(stats.bytes_sent > 1 << 20 && stats.packets_sent == 2, "{stats:?}");
-
-    client.close();
-    let told = until(&mut [&mut server], |_, told| !told[0].is_empty());
-    assert_eq!(told[0], [Notice::PeerDisconnected(id), Notice::PeerLost(id, Reason::RemoteClose.into())]);
+    let seen = (0, TransferMode::Reliable);
+    stories::a_client_joins_packets_pass_and_it_leaves(server, client, seen);
 }
 
 #[test]
@@ -166,44 +143,14 @@ fn what_a_frame_sends_to_a_client_leaves_in_one_write() {
 
 #[test]
 fn packets_come_before_their_senders_goodbye() {
-    let mut server = server();
-    let (mut client, id) = join_new(&mut server);
-    for number in 0..100_u8 {
-        client.put_packet(&[number; 2000]).unwrap();
-    }
-    drop(client);
-    // Only polled, not read: the end waits for the packets.
-    until(&mut [&mut server], |peers, _| peers[0].available_packets() == 100);
-    assert!(poll(&mut server).is_empty());
-    while server.take_packet().is_some() {}
-    let told = until(&mut [&mut server], |_, told| !told[0].is_empty());
-    assert_eq!(told[0][0], Notice::PeerDisconnected(id));
+    let (server, client) = both();
+    stories::packets_come_before_their_senders_goodbye(server, client);
 }
 
 #[test]
 fn a_kicked_client_knows_why_and_gets_the_last_word() {
-    let mut server = server();
-    let (mut client, id) = join_new(&mut server);
-    server.set_target(id);
-    server.put_packet(b"you are out").unwrap();
-    server.disconnect_peer(id, false).unwrap();
-    let mut last_word = Vec::new();
-    let told = until(&mut [&mut server, &mut client], |peers, told| {
-        last_word.extend(peers[1].take_packet().map(<[u8]>::to_vec));
-        told[0].len() == 2 && told[1].len() >= 3
-    });
-    assert_eq!(last_word, [b"you are out"]);
-    assert_eq!(told[0], [Notice::PeerDisconnected(id), Notice::PeerLost(id, Reason::LocalClose.into())]);
-    let kicked = Farewell::from(Reason::Kicked);
-    assert_eq!(
-        told[1].last_chunk::<3>().unwrap(),
-        &[
-            Notice::PeerDisconnected(1),
-            Notice::PeerLost(1, kicked.clone()),
-            Notice::ServerDisconnected(kicked)
-        ]
-    );
-    assert_eq!(client.farewell(1).reason, Reason::Kicked);
+    let (server, client) = both();
+    stories::a_kicked_client_knows_why_and_gets_the_last_word(server, client);
 }
 
 #[test]

@@ -8,6 +8,8 @@ use ferry_net::multiplayer::{Carrier, Multiplayer, Notice};
 pub(crate) mod over_enet;
 #[allow(dead_code, reason = "each test binary plays on one transport")]
 pub(crate) mod over_websocket;
+#[allow(dead_code, reason = "not every test binary plays whole matches")]
+pub(crate) mod stories;
 
 /// Whatever is waited for comes within this time, or never.
 pub(crate) const BOUND: Duration = Duration::from_secs(10);

@@ -1,32 +1,25 @@
-//! A server, an honest client, and the game that they play while others do their worst.
+//! The server and the honest client of the game that is played meanwhile, over WebSocket, and who else comes.
 
-use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use ferry_net::bind_address::BindAddress;
 use ferry_net::limits::Limits;
 use ferry_net::multiplayer::{Multiplayer, Notice, Status};
-use ferry_net::reason::Reason;
 use ferry_net::tls;
 use ferry_net::websocket::{self, Settings, Sockets, Url};
 
-use crate::watch;
+use crate::under_attack::{self, Long};
+pub(crate) use crate::under_attack::{BOUND, meet, poll};
 use crate::websocket_support::frames::BINARY;
 use crate::websocket_support::handshake;
 use crate::websocket_support::raw::Raw;
 
 pub(crate) type Peer = Multiplayer<Sockets>;
+pub(crate) type Game = under_attack::Game<Sockets>;
 
-/// Whatever is waited for comes within this time, or never.
-pub(crate) const BOUND: Duration = Duration::from_secs(10);
-
-/// The longest time without a packet for an honest player, attack or not. Much, since the attack, the server and the
-/// player share two cores here; a connection that is harmed stands still for good.
-const STANDSTILL: Duration = Duration::from_secs(5);
-
-/// Packets under way each way.
-const UNDER_WAY: u32 = 32;
+/// Longer than what a socket is asked to send at once.
+const LONG: Long = Long { one_of: 64, length: 40_000 };
 
 pub(crate) fn server(settings: Settings, limits: Limits) -> Peer {
     let mut peer = Peer::default();
@@ -63,78 +56,12 @@ pub(crate) fn port(server: &Peer) -> u16 {
     server.carrier().unwrap().local_port()
 }
 
-pub(crate) fn poll(peer: &mut Peer) -> Vec<Notice> {
-    peer.begin_poll();
-    std::iter::from_fn(|| peer.next_notice()).collect()
-}
-
 /// A server and a client that is in.
 pub(crate) fn pair(settings: Settings, limits: Limits) -> (Peer, Peer) {
-    let server = server(settings, limits);
-    let client = client(port(&server), Limits::default());
-    meet(server, client)
-}
-
-fn meet(mut server: Peer, mut client: Peer) -> (Peer, Peer) {
-    let started = Instant::now();
-    while server.peer_ids().is_empty() || client.status() != Status::Connected {
-        poll(&mut server);
-        let told = poll(&mut client);
-        assert!(started.elapsed() < BOUND, "the client cannot get in: {told:?}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    let mut server = server(settings, limits);
+    let mut client = client(port(&server), Limits::default());
+    meet(&mut server, &mut client);
     (server, client)
-}
-
-/// One direction of the game: numbered packets.
-struct Line {
-    sent: u32,
-    received: u32,
-    moved: Instant,
-    /// When those under way were sent.
-    under_way: VecDeque<Instant>,
-    /// How long each took.
-    took: Vec<Duration>,
-}
-
-impl Line {
-    fn new() -> Self {
-        Self { sent: 0, received: 0, moved: Instant::now(), under_way: VecDeque::new(), took: Vec::new() }
-    }
-
-    fn send(&mut self, from: &mut Peer) {
-        while self.sent - self.received < UNDER_WAY {
-            from.put_packet(&message(self.sent)).unwrap();
-            self.under_way.push_back(Instant::now());
-            self.sent += 1;
-        }
-    }
-
-    fn receive(&mut self, bytes: &[u8]) {
-        assert_eq!(bytes, message(self.received), "an honest packet came changed or out of turn");
-        self.received += 1;
-        self.moved = Instant::now();
-        self.took.extend(self.under_way.pop_front().map(|sent| sent.elapsed()));
-    }
-}
-
-/// Some are longer than what a socket is asked to send at once.
-fn message(number: u32) -> Vec<u8> {
-    let len = if number % 64 == 63 { 40_000 } else { 40 };
-    number.to_le_bytes().into_iter().cycle().take(len).collect()
-}
-
-/// A server with an honest client that both send and receive at each turn.
-pub(crate) struct Game {
-    pub(crate) server: Peer,
-    pub(crate) honest: Peer,
-    pub(crate) honest_id: i32,
-    /// What the server was told of others, since it was last looked at.
-    pub(crate) told: Vec<Notice>,
-    /// Packets that the server got from others.
-    pub(crate) from_others: u64,
-    up: Line,
-    down: Line,
 }
 
 impl Game {
@@ -149,113 +76,11 @@ impl Game {
 
     /// Of two that are to meet.
     pub(crate) fn of(server: Peer, honest: Peer) -> Self {
-        let (server, honest) = meet(server, honest);
-        let honest_id = honest.unique_id();
-        let (up, down) = (Line::new(), Line::new());
-        let mut game = Self { server, honest, honest_id, told: Vec::new(), from_others: 0, up, down };
-        game.play_for(Duration::from_millis(20));
-        game.told.clear();
-        game
+        Self::between(server, honest, LONG)
     }
 
     pub(crate) fn port(&self) -> u16 {
         port(&self.server)
-    }
-
-    /// Both ends poll, read and send once.
-    pub(crate) fn turn(&mut self) {
-        self.told.extend(poll(&mut self.server));
-        let told = poll(&mut self.honest);
-        assert!(told.is_empty(), "the honest client was told {told:?}");
-        self.read();
-        self.server.set_target(self.honest_id);
-        self.down.send(&mut self.server);
-        self.up.send(&mut self.honest);
-        self.server.flush();
-        self.honest.flush();
-        for line in [&self.up, &self.down] {
-            let still = line.moved.elapsed();
-            assert!(still < STANDSTILL, "the honest client's game stands still since {still:?}");
-        }
-    }
-
-    /// After a sleep: what was held up is not the attack's fault.
-    pub(crate) fn wakes_up(&mut self) {
-        for line in [&mut self.up, &mut self.down] {
-            line.moved = Instant::now();
-            line.under_way.iter_mut().for_each(|sent| *sent = Instant::now());
-        }
-    }
-
-    fn read(&mut self) {
-        while let Some(from) = self.server.next_packet().map(|packet| packet.from) {
-            let bytes = self.server.take_packet().unwrap();
-            if from == self.honest_id { self.up.receive(bytes) } else { self.from_others += 1 }
-        }
-        while let Some(bytes) = self.honest.take_packet() {
-            self.down.receive(bytes);
-        }
-    }
-
-    /// Plays until the condition holds.
-    pub(crate) fn play_until(&mut self, what: &str, condition: impl FnMut(&mut Self) -> bool) {
-        self.play_until_within(BOUND, what, condition);
-    }
-
-    pub(crate) fn play_until_within(
-        &mut self,
-        bound: Duration,
-        what: &str,
-        mut condition: impl FnMut(&mut Self) -> bool,
-    ) {
-        let started = Instant::now();
-        while !condition(self) {
-            let told = &self.told[self.told.len().saturating_sub(8)..];
-            assert!(
-                started.elapsed() < bound,
-                "not within the bound: {what}; of others, the server was told {told:?}"
-            );
-            self.turn();
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-
-    pub(crate) fn play_for(&mut self, time: Duration) {
-        let started = Instant::now();
-        self.play_until("time passes", |_| started.elapsed() >= time);
-    }
-
-    /// From now on, counts how long honest packets take.
-    pub(crate) fn measure(&mut self) {
-        self.up.took.clear();
-        self.down.took.clear();
-    }
-
-    /// Of a hundred honest packets since then, 95 took less than this.
-    pub(crate) fn packets_took_less_than(&mut self, bound: Duration, what: &str) {
-        for (line, way) in [(&mut self.up, "up"), (&mut self.down, "down")] {
-            line.took.sort_unstable();
-            let most = line.took.get(line.took.len() * 95 / 100).copied().unwrap_or(Duration::MAX);
-            println!("{what}: of {} packets {way}, 95 % took less than {most:?}", line.took.len());
-            assert!(most < bound, "{what}: packets {way} took {most:?}");
-        }
-    }
-
-    /// After an attack: both directions still move, and nobody has lost the other.
-    pub(crate) fn plays_on(&mut self) {
-        let (up, down) = (self.up.received + 200, self.down.received + 200);
-        self.play_until("the game goes on", |game| game.up.received >= up && game.down.received >= down);
-        assert!(self.server.peer_ids().contains(&self.honest_id));
-        assert_eq!(self.honest.status(), Status::Connected);
-        assert!(!watch::driver_has_panicked(), "a driver has panicked");
-    }
-
-    /// Why this player was lost, if it was, as far as the game was told.
-    pub(crate) fn lost(&self, id: i32) -> Option<Reason> {
-        self.told.iter().find_map(|notice| match notice {
-            Notice::PeerLost(lost, farewell) if *lost == id => Some(farewell.reason),
-            _ => None,
-        })
     }
 
     /// Somebody new gets in, this soon, and leaves.

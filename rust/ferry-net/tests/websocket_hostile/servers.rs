@@ -8,7 +8,8 @@ use ferry_net::multiplayer::{Notice, Status};
 use ferry_net::reason::{Farewell, Reason};
 
 use crate::scene::{BOUND, Peer, client, poll};
-use crate::watch::{Watch, alone, driver_has_panicked};
+use crate::under_attack::driver_has_panicked;
+use crate::watch::{Watch, alone};
 use crate::websocket_support::frames::{BINARY, Frame, PING, claim};
 use crate::websocket_support::handshake::{KEY, answer, answer_with};
 use crate::websocket_support::raw::Raw;

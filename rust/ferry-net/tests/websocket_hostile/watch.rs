@@ -1,43 +1,22 @@
-//! What an attack may not do to the process: take memory, fill the log, end the network thread's tasks.
+//! What an attack may not do to the process: take memory, fill the log.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{MutexGuard, Once};
 
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Level, Metadata};
 
-static ALONE: Mutex<()> = Mutex::new(());
-
-/// The runtime catches a driver's panic, so that the other endpoints live on: it must be seen here, not inferred.
-static DRIVER_PANICKED: AtomicBool = AtomicBool::new(false);
-const NETWORK_THREAD: &str = "ferry-net";
+use crate::under_attack;
 
 /// Lines of log that a developer would see.
 static LINES: AtomicU64 = AtomicU64::new(0);
 
 /// To be held by each test.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
-    static WATCHED: Once = Once::new();
-    WATCHED.call_once(|| {
-        watch_for_panics();
-        tracing::subscriber::set_global_default(LineCounter).unwrap();
-    });
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn watch_for_panics() {
-    let usual = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        if std::thread::current().name() == Some(NETWORK_THREAD) {
-            DRIVER_PANICKED.store(true, Ordering::Release);
-        }
-        usual(panic);
-    }));
-}
-
-pub(crate) fn driver_has_panicked() -> bool {
-    DRIVER_PANICKED.load(Ordering::Acquire)
+    static COUNTED: Once = Once::new();
+    COUNTED.call_once(|| tracing::subscriber::set_global_default(LineCounter).unwrap());
+    under_attack::alone()
 }
 
 /// Shows a line where a failed test shows what was printed.
