@@ -76,18 +76,12 @@ func _start_server(key: CryptoKey, certificate: X509Certificate) -> int:
 		_server.set("peer_timeout", float(options.peer_timeout))
 	# The built-in cannot tell which port the system chose.
 	var tells_port := _server.has_method("get_local_port")
-	var port := 0 if tells_port else _free_port()
+	var port := 0 if tells_port else free_port()
 	var tls: TLSOptions = null if key == null else TLSOptions.server(key, certificate)
 	if not check_eq(_server.create_server(port, "*", tls), OK, "create_server"):
 		return 0
 	polled.append(_server)
 	return _server.call("get_local_port") if tells_port else port
-
-
-func _free_port() -> int:
-	var finder := TCPServer.new()
-	check_eq(finder.listen(0), OK, "a free port")
-	return finder.get_local_port()
 
 
 ## By this a browser trusts a key: base64 of the SHA-256 of the public key, as certificates hold it.

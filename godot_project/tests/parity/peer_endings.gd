@@ -11,9 +11,9 @@ func _test() -> void:
 	await _closed_by("client")
 	await _dropped()
 	await _before_connected()
-	await _one_of_three()
+	await one_of_three_is_kicked()
 	await _packets_before_the_end()
-	await _all_at_once()
+	await all_leave_at_once()
 	await _inside_a_signal()
 	await _again_inside_a_signal()
 
@@ -25,7 +25,7 @@ func _disconnected_by(who: String, force: bool) -> void:
 	var id := client.get_unique_id()
 	log.server.clear()
 	log.client.clear()
-	_watch_more(server, client, id)
+	watch_endings(server, client, id)
 	var there: Object = server.get_peer(id)
 	var here: Object = client.get_peer(1)
 	if who == "server":
@@ -65,22 +65,6 @@ func _disconnected_by(who: String, force: bool) -> void:
 	await until(func() -> bool: return is_connected_peer(client), "connected again")
 	observe(key + ".another_id", client.get_unique_id() != id)
 	clean()
-
-
-# What a handler of the last signal sees.
-func _watch_more(server: MultiplayerPeer, client: MultiplayerPeer, id: int) -> void:
-	var weak_server: WeakRef = weakref(server)
-	var weak_client: WeakRef = weakref(client)
-	server.peer_disconnected.connect(func(who: int) -> void:
-		var me: MultiplayerPeer = weak_server.get_ref()
-		expecting_errors(func() -> void:
-			log.server.append("there: %s" % (me.get_peer(who) != null))))
-	client.peer_disconnected.connect(func(_who: int) -> void:
-		var me: MultiplayerPeer = weak_client.get_ref()
-		expecting_errors(func() -> void:
-			log.client.append("status %s" % status_of(me))
-			log.client.append("id stays %s" % (me.get_unique_id() == id))
-			log.client.append("there: %s" % (me.get_peer(1) != null))))
 
 
 func _closed_by(who: String) -> void:
@@ -148,25 +132,6 @@ func _before_connected() -> void:
 	clean()
 
 
-func _one_of_three() -> void:
-	var server := new_server()
-	var anna := await connected_client(server, "anna")
-	var ben := await connected_client(server, "ben")
-	var cleo := await connected_client(server, "cleo")
-	for name: String in ["server", "anna", "ben", "cleo"]:
-		log[name].clear()
-	server.disconnect_peer(ben.get_unique_id())
-	await until(func() -> bool: return is_gone(ben) and log.server.size() > 0, "ben gone")
-	for name: String in ["server", "anna", "ben", "cleo"]:
-		observe_log("kicked", name)
-	address(server, 0)
-	server.put_packet(payload(4))
-	for client: MultiplayerPeer in [anna, cleo]:
-		await until(func() -> bool: return client.get_available_packet_count() == 1, "a word to who is left")
-	observe("kicked.left", [status_of(anna), status_of(cleo), server.host.get_peers().size()])
-	clean()
-
-
 # What is sent in the frame of the goodbye arrives.
 func _packets_before_the_end() -> void:
 	for how: String in ["close", "disconnect", "later"]:
@@ -198,30 +163,13 @@ func _packets_before_the_end() -> void:
 		clean()
 
 
-func _all_at_once() -> void:
-	var server := new_server()
-	var clients := []
-	for number in 6:
-		clients.append(await connected_client(server, "client %d" % number))
-	log.server.clear()
-	for client: MultiplayerPeer in clients:
-		client.close()
-	await until(func() -> bool: return log.server.size() == 6, "all gone")
-	var gone: Array = log.server.duplicate()
-	gone.sort()
-	observe("all_at_once", gone)
-	observe("all_at_once.peers", server.host.get_peers().size())
-	clients.clear()
-	clean()
-
-
 func _inside_a_signal() -> void:
 	for how: String in ["close", "drop", "disconnect", "force", "put"]:
 		# The server does it, as soon as somebody is there.
 		var server := new_server()
 		var client := new_client(server, "client")
 		var id := client.get_unique_id()
-		server.peer_connected.connect(_act.bind(how, weakref(server)))
+		server.peer_connected.connect(act_in_handler.bind(how, weakref(server)))
 		polled.assign([server, client])
 		server = null
 		await until(func() -> bool: return log.server.size() > 0, "the server did it")
@@ -240,7 +188,7 @@ func _inside_a_signal() -> void:
 		# The client does it.
 		server = new_server()
 		client = new_client(server, "client")
-		client.peer_connected.connect(_act.bind(how, weakref(client)))
+		client.peer_connected.connect(act_in_handler.bind(how, weakref(client)))
 		polled.assign([server, client])
 		client = null
 		await until(func() -> bool: return log.client.size() > 0, "the client did it")
@@ -255,24 +203,6 @@ func _inside_a_signal() -> void:
 		observe("inside.client_%s.client" % how, log.client[0])
 		server.close()
 		clean()
-
-
-# In a handler of peer_connected.
-func _act(id: int, how: String, weak: WeakRef) -> void:
-	var peer: MultiplayerPeer = weak.get_ref()
-	match how:
-		"close":
-			peer.close()
-		"drop":
-			# `until` polls a copy of the list, so that the peer outlives this call, but not the turn.
-			polled.erase(peer)
-		"disconnect":
-			peer.disconnect_peer(id)
-		"force":
-			peer.disconnect_peer(id, true)
-		"put":
-			address(peer, id)
-			check_eq(peer.put_packet(payload(6)), OK, "put in a handler")
 
 
 # A handler of the end that starts anew at once: close, and connect again.

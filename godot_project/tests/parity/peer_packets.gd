@@ -12,7 +12,7 @@ func _test() -> void:
 	await _order()
 	await _targets()
 	await _empty_packets()
-	await _put_var()
+	await values_pass()
 
 
 func _modes_and_channels() -> void:
@@ -21,8 +21,8 @@ func _modes_and_channels() -> void:
 	for mode in 3:
 		for channel: int in [0, 1, 2, 3, 17, 250]:
 			var key := "way.%s.%d" % [MODE_NAMES[mode], channel]
-			await _exchange(key + ".down", server, client, client.get_unique_id(), payload(40), mode, channel)
-			await _exchange(key + ".up", client, server, 1, payload(41), mode, channel)
+			await exchange(key + ".down", server, client, client.get_unique_id(), payload(40), mode, channel)
+			await exchange(key + ".up", client, server, 1, payload(41), mode, channel)
 	# A channel beyond what the connection has: told as an error, and OK all the same.
 	for channel: int in [254, 255]:
 		var key := "beyond.%d" % channel
@@ -38,17 +38,6 @@ func _modes_and_channels() -> void:
 	clean()
 
 
-# Sends one packet and describes what arrives.
-func _exchange(
-		key: String, from: MultiplayerPeer, to: MultiplayerPeer, target: int, packet: PackedByteArray,
-		mode: MultiplayerPeer.TransferMode, channel := 0) -> void:
-	address(from, target, mode, channel)
-	check_eq(from.put_packet(packet), OK, key)
-	await until(func() -> bool: return to.get_available_packet_count() > 0, key)
-	observe(key, describe_next(to, packet))
-	observe(key + ".left", to.get_available_packet_count())
-
-
 func _few_channels() -> void:
 	var server := new_server()
 	var client := await connected_client(server, "client", 2)
@@ -56,8 +45,8 @@ func _few_channels() -> void:
 	observe("few.client", client.get_peer(1).get_channels())
 	observe("few.server", server.get_peer(id).get_channels())
 	for channel in 3:
-		await _exchange("few.up_%d" % channel, client, server, 1, payload(9), 2, channel)
-		await _exchange("few.down_%d" % channel, server, client, id, payload(9), 2, channel)
+		await exchange("few.up_%d" % channel, client, server, 1, payload(9), 2, channel)
+		await exchange("few.down_%d" % channel, server, client, id, payload(9), 2, channel)
 	address(client, 1, MultiplayerPeer.TRANSFER_MODE_RELIABLE, 3)
 	expecting_errors(func() -> void: observe("few.beyond_up", client.put_packet(payload(5))))
 	address(server, id, MultiplayerPeer.TRANSFER_MODE_RELIABLE, 3)
@@ -74,13 +63,13 @@ func _sizes() -> void:
 	for size: int in SIZES:
 		for channel: int in [0, 3]:
 			var key := "size.reliable.%d.channel_%d" % [size, channel]
-			await _exchange(key + ".up", client, server, 1, payload(size), 2, channel)
-			await _exchange(key + ".down", server, client, id, payload(size), 2, channel)
+			await exchange(key + ".up", client, server, 1, payload(size), 2, channel)
+			await exchange(key + ".down", server, client, id, payload(size), 2, channel)
 	for size: int in UNRELIABLE_SIZES:
 		for mode in 2:
 			var key := "size.%s.%d" % [MODE_NAMES[mode], size]
-			await _exchange(key + ".up", client, server, 1, payload(size), mode)
-			await _exchange(key + ".down", server, client, id, payload(size), mode)
+			await exchange(key + ".up", client, server, 1, payload(size), mode)
+			await exchange(key + ".down", server, client, id, payload(size), mode)
 	clean()
 
 
@@ -95,24 +84,7 @@ func _order() -> void:
 	for number in 200:
 		in_order = in_order and server.get_packet() == payload(20 + number * 3, number)
 	observe("order.reliable", in_order)
-	# A large one and small ones behind it, on one channel and on another.
-	client.put_packet(payload(200000))
-	client.put_packet(payload(10))
-	await until(func() -> bool: return server.get_available_packet_count() == 2, "both")
-	observe("order.large_first", describe_next(server, payload(200000)))
-	observe("order.small_second", describe_next(server, payload(10)))
-	# Packets stay until they are fetched, and what is put meanwhile comes behind them.
-	for number in 3:
-		client.put_packet(payload(10, number))
-	await until(func() -> bool: return server.get_available_packet_count() == 3, "three")
-	server.get_packet()
-	client.put_packet(payload(10, 3))
-	await until(func() -> bool: return server.get_available_packet_count() == 3, "three again")
-	for number in 3:
-		observe("order.kept_%d" % number, describe_next(server, payload(10, number + 1)))
-	expecting_errors(func() -> void:
-		observe("order.none_left", server.get_packet())
-		observe("order.none_left.error", server.get_packet_error()))
+	await large_before_small(server, client, 200000)
 	clean()
 
 
@@ -124,27 +96,7 @@ func _targets() -> void:
 	var ids := {}
 	for name: String in clients:
 		ids[name] = clients[name].get_unique_id()
-	var number := 0
-	for target: Array in [["all", 0], ["anna", ids.anna], ["cleo", ids.cleo], ["not_ben", -ids.ben], ["not_anna", -ids.anna]]:
-		number += 1
-		address(server, target[1])
-		observe("target.%s.put" % target[0], server.put_packet(payload(8, number)))
-		# A word to everybody, behind it: then nothing is under way any more.
-		address(server, 0)
-		server.put_packet(payload(3))
-		for name: String in clients:
-			var got := []
-			var client: MultiplayerPeer = clients[name]
-			var word := payload(3)
-			await until(func() -> bool:
-				while client.get_available_packet_count() > 0:
-					var packet := client.get_packet()
-					got.append(packet == payload(8, number))
-					if packet == word:
-						got.pop_back()
-						return true
-				return false, "the word for %s" % name)
-			observe("target.%s.%s" % [target[0], name], got)
+	await reach_each(server, clients, [["all", 0], ["anna", ids.anna], ["cleo", ids.cleo], ["not_ben", -ids.ben], ["not_anna", -ids.anna]])
 	expecting_errors(func() -> void:
 		for target: int in [1, -1, 5, -5]:
 			server.set_target_peer(target)
@@ -186,20 +138,4 @@ func _empty_packets() -> void:
 			sizes.append(server.get_packet().size())
 		return sizes.has(7), "the packet behind the empty one")
 	observe("empty.arrived", sizes)
-	clean()
-
-
-func _put_var() -> void:
-	var server := new_server()
-	var client := await connected_client(server, "client")
-	address(client, 1)
-	var value := {"a": [1, 2.5, Vector3(1, 2, 3)], "b": "text"}
-	observe("var.put", client.put_var(value))
-	await until(func() -> bool: return server.get_available_packet_count() > 0, "the value")
-	observe("var.get", server.get_var() == value)
-	client.put_packet(payload(33))
-	await until(func() -> bool: return server.get_available_packet_count() > 0, "no value")
-	expecting_errors(func() -> void:
-		server.get_var()
-		observe("var.error", server.get_packet_error()))
 	clean()

@@ -15,27 +15,19 @@ func _test() -> void:
 	await _senders()
 	await _modes_and_channels()
 	await _empty_packets()
-	await _put_var()
+	await values_pass()
 	await _over_the_default()
 	await _over_what_was_set()
 	await _over_what_is_taken()
 	await _limits_of_a_running_one()
 
 
-func _exchange(key: String, from: MultiplayerPeer, to: MultiplayerPeer, target: int, packet: PackedByteArray, mode := 2, channel := 0) -> void:
-	address(from, target, mode, channel)
-	check_eq(from.put_packet(packet), OK, key)
-	await until(func() -> bool: return to.get_available_packet_count() > 0, key)
-	observe(key, describe_next(to, packet))
-	observe(key + ".left", to.get_available_packet_count())
-
-
 func _sizes() -> void:
 	var server := new_server()
 	var client := await connected_client(server, "client")
 	for size in SIZES:
-		await _exchange("size.%d.up" % size, client, server, 1, payload(size))
-		await _exchange("size.%d.down" % size, server, client, client.get_unique_id(), payload(size))
+		await exchange("size.%d.up" % size, client, server, 1, payload(size))
+		await exchange("size.%d.down" % size, server, client, client.get_unique_id(), payload(size))
 	clean()
 
 
@@ -62,23 +54,7 @@ func _order() -> void:
 	var server := new_server()
 	var client := await connected_client(server, "client")
 	address(client, 1)
-	client.put_packet(payload(50000))
-	client.put_packet(payload(10))
-	await until(func() -> bool: return server.get_available_packet_count() == 2, "both")
-	observe("order.large_first", describe_next(server, payload(50000)))
-	observe("order.small_second", describe_next(server, payload(10)))
-	# Packets stay until they are fetched, and what is put meanwhile comes behind them.
-	for number in 3:
-		client.put_packet(payload(10, number))
-	await until(func() -> bool: return server.get_available_packet_count() == 3, "three")
-	server.get_packet()
-	client.put_packet(payload(10, 3))
-	await until(func() -> bool: return server.get_available_packet_count() == 3, "three again")
-	for number in 3:
-		observe("order.kept_%d" % number, describe_next(server, payload(10, number + 1)))
-	expecting_errors(func() -> void:
-		observe("order.none_left", server.get_packet())
-		observe("order.none_left.error", server.get_packet_error()))
+	await large_before_small(server, client, 50000)
 	# Without a frame in between: a loop that polls by itself, as a server's without a scene tree does.
 	client.put_packet(payload(20))
 	var begun := Time.get_ticks_msec()
@@ -96,27 +72,8 @@ func _targets() -> void:
 	for name: String in ["anna", "ben", "cleo"]:
 		clients[name] = await connected_client(server, name)
 		ids[name] = clients[name].get_unique_id()
-	var number := 0
-	for target: Array in [["all", 0], ["anna", ids.anna], ["cleo", ids.cleo], ["not_ben", -ids.ben], ["not_anna", -ids.anna],
-			["not_the_server", -1], ["not_a_stranger", -5]]:
-		number += 1
-		address(server, target[1])
-		observe("target.%s.put" % target[0], server.put_packet(payload(8, number)))
-		# A word to everybody, behind it: then nothing is under way any more.
-		address(server, 0)
-		server.put_packet(payload(3))
-		for name: String in clients:
-			var got := []
-			var client: MultiplayerPeer = clients[name]
-			var word := payload(3)
-			await until(func() -> bool:
-				while client.get_available_packet_count() > 0:
-					var packet := client.get_packet()
-					if packet == word:
-						return true
-					got.append(packet == payload(8, number))
-				return false, "the word for %s" % name)
-			observe("target.%s.%s" % [target[0], name], got)
+	await reach_each(server, clients, [["all", 0], ["anna", ids.anna], ["cleo", ids.cleo], ["not_ben", -ids.ben], ["not_anna", -ids.anna],
+			["not_the_server", -1], ["not_a_stranger", -5]])
 	expecting_errors(func() -> void:
 		for target: int in [1, 5]:
 			server.set_target_peer(target)
@@ -166,8 +123,8 @@ func _modes_and_channels() -> void:
 	for mode in 3:
 		for channel: int in [0, 1, 3, 300]:
 			var key := "mode.%s.channel_%d" % [MODE_NAMES[mode], channel]
-			await _exchange(key + ".up", client, server, 1, payload(40), mode, channel)
-			await _exchange(key + ".down", server, client, client.get_unique_id(), payload(41), mode, channel)
+			await exchange(key + ".up", client, server, 1, payload(40), mode, channel)
+			await exchange(key + ".down", server, client, client.get_unique_id(), payload(41), mode, channel)
 	clean()
 
 
@@ -199,22 +156,6 @@ func _empty_packets() -> void:
 	observe("own.binary", describe_next(server, payload(9)))
 	observe("own.text", describe_next(server, "grüß".to_utf8_buffer()))
 	observe("own.down", describe_next(client, payload(10)))
-	clean()
-
-
-func _put_var() -> void:
-	var server := new_server()
-	var client := await connected_client(server, "client")
-	address(client, 1)
-	var value := {"a": [1, 2.5, Vector3(1, 2, 3)], "b": "text"}
-	observe("var.put", client.put_var(value))
-	await until(func() -> bool: return server.get_available_packet_count() > 0, "the value")
-	observe("var.get", server.get_var() == value)
-	client.put_packet(payload(33))
-	await until(func() -> bool: return server.get_available_packet_count() > 0, "no value")
-	expecting_errors(func() -> void:
-		server.get_var()
-		observe("var.error", server.get_packet_error()))
 	clean()
 
 
@@ -267,7 +208,7 @@ func _over_what_was_set() -> void:
 		expecting_errors(func() -> void:
 			observe("set.%s.put_over" % pair[0], from.put_packet(payload(pair[4] + 1)))
 			observe("set.%s.send_over" % pair[0], from.get_peer(pair[3]).send(payload(pair[4] + 1))))
-		await _exchange("set.%s" % pair[0], from, to, pair[3], payload(pair[4]))
+		await exchange("set.%s" % pair[0], from, to, pair[3], payload(pair[4]))
 	# To all, of whom nobody has room.
 	address(server, 0)
 	expecting_errors(func() -> void: observe("set.all.put_over", server.put_packet(payload(2001))))
@@ -298,7 +239,7 @@ func _over_what_is_taken() -> void:
 		var from: MultiplayerPeer = client if way == "up" else server
 		var to: MultiplayerPeer = server if way == "up" else client
 		var socket: Object = from.get_peer(1 if way == "up" else id)
-		await _exchange("taken.%s.just" % way, from, to, 1 if way == "up" else id, payload(1000))
+		await exchange("taken.%s.just" % way, from, to, 1 if way == "up" else id, payload(1000))
 		log.server.clear()
 		log.client.clear()
 		errors_expected(true)
@@ -327,7 +268,7 @@ func _limits_of_a_running_one() -> void:
 	var client := await connected_client(server, "client")
 	client.outbound_buffer_size = 100
 	server.inbound_buffer_size = 100
-	await _exchange("running.up", client, server, 1, payload(5000))
+	await exchange("running.up", client, server, 1, payload(5000))
 	observe("running.size", client.get_peer(1).outbound_buffer_size > 100)
 	var second: MultiplayerPeer = make(client_class())
 	watch(second, "second")
