@@ -1,35 +1,44 @@
 //! The dependency rules of the workspace, in code.
 //!
 //! They are read off `cargo tree` and the manifests' text; each broken rule is one line that says which crate and what
-//! to do. What is allowed below a library is a decision, so a new dependency of ferry-enet changes this file too.
+//! to do. What is allowed below a protocol is a decision, so a new dependency of one changes this file too.
 
 use std::path::{Path, PathBuf};
 
 use crate::Outcome;
 use crate::run::{answer, cargo, workspace_root};
 
-/// All that a user of ferry-enet compiles besides it.
-const ALLOWED_BELOW_FERRY_ENET: [&str; 2] = ["bytes", "crc32fast"];
+/// The protocols, and all that a user of one compiles besides it: what it may depend on, and what that brings along.
+const PROTOCOLS: [(&str, &[&str], &[&str]); 2] = [
+    ("ferry-enet", &["bytes", "crc32fast"], &["cfg-if"]),
+    ("ferry-sctp", &["bytes", "crc32c"], &["rustc_version", "semver"]),
+];
 
-/// What `crc32fast` brings along.
-const BROUGHT_ALONG: [&str; 1] = ["cfg-if"];
-
-/// An oracle for tests and a rival in benchmarks; it has memory errors that a remote can reach.
-const NEVER_SHIPPED: &str = "rusty_enet";
+/// Oracles for tests and rivals in benchmarks; the first has memory errors that a remote can reach.
+const NEVER_SHIPPED: [&str; 2] = ["rusty_enet", "sctp-proto"];
 
 /// Libraries that tests, fuzz targets and benchmarks are made of. Whoever else uses one gets what is never shipped too,
 /// and is caught by that.
 const FOR_TESTS_ONLY: [&str; 1] = ["ferry-enet-testkit"];
 
 /// Library roots that must not contain unsafe code.
-const SAFE_LIBRARIES: [&str; 2] = ["rust/ferry-enet/src/lib.rs", "rust/ferry-net/src/lib.rs"];
+const SAFE_LIBRARIES: [&str; 3] =
+    ["rust/ferry-enet/src/lib.rs", "rust/ferry-sctp/src/lib.rs", "rust/ferry-net/src/lib.rs"];
 
 /// Which of our crates each may use: dependencies point one way, and what is below knows nothing of what is above.
-const LAYERS: [(&str, &[&str]); 4] =
-    [("ferry-enet", &[]), ("ferry-net", &["ferry-enet"]), ("ferry-godot", &["ferry-net"]), ("xtask", &[])];
+const LAYERS: [(&str, &[&str]); 5] = [
+    ("ferry-enet", &[]),
+    ("ferry-sctp", &[]),
+    ("ferry-net", &["ferry-enet", "ferry-sctp"]),
+    ("ferry-godot", &["ferry-net"]),
+    ("xtask", &[]),
+];
 
 /// The one crate that knows the engine.
 const KNOWS_GODOT: &str = "ferry-godot";
+
+/// An extension of its own, which tests load beside Ferry's.
+const OTHER_EXTENSION: &str = "ferry-rival";
 
 /// Must build in seconds, on a machine that has fetched nothing.
 const WITHOUT_DEPENDENCIES: &str = "xtask";
@@ -37,7 +46,7 @@ const WITHOUT_DEPENDENCIES: &str = "xtask";
 pub(crate) fn check() -> Outcome {
     eprintln!("==> dependency rules");
     let mut broken = Vec::new();
-    ferry_enet_stays_small(&mut broken)?;
+    protocols_stay_small(&mut broken)?;
     layers_point_one_way(&mut broken)?;
     one_crate_knows_godot(&mut broken)?;
     nothing_ships_the_oracle(&mut broken)?;
@@ -46,16 +55,14 @@ pub(crate) fn check() -> Outcome {
     if broken.is_empty() { Ok(()) } else { Err(format!("\n  {}", broken.join("\n  "))) }
 }
 
-fn ferry_enet_stays_small(broken: &mut Vec<String>) -> Outcome {
-    let tree = tree(&["--package", "ferry-enet", "--edges", "normal,build"])?;
-    for name in tree.lines().filter_map(crate_name) {
-        let allowed =
-            name == "ferry-enet" || ALLOWED_BELOW_FERRY_ENET.contains(&name) || BROUGHT_ALONG.contains(&name);
-        if !allowed {
-            broken.push(format!(
-                "ferry-enet depends on {name}; it may use {} only",
-                ALLOWED_BELOW_FERRY_ENET.join(" and ")
-            ));
+fn protocols_stay_small(broken: &mut Vec<String>) -> Outcome {
+    for (protocol, allowed, brought) in PROTOCOLS {
+        let tree = tree(&["--package", protocol, "--edges", "normal,build"])?;
+        for name in tree.lines().filter_map(crate_name) {
+            if name != protocol && !allowed.contains(&name) && !brought.contains(&name) {
+                let allowed = allowed.join(" and ");
+                broken.push(format!("{protocol} depends on {name}; it may use {allowed} only"));
+            }
         }
     }
     Ok(())
@@ -70,7 +77,7 @@ fn layers_point_one_way(broken: &mut Vec<String>) -> Outcome {
                 broken.push(format!("{member} depends on {name}; it uses the standard library only"));
             } else if is_ours(name) && !allowed.contains(&name) {
                 broken.push(format!(
-                    "{member} depends on {name}; dependencies go ferry-godot, ferry-net, ferry-enet"
+                    "{member} depends on {name}; dependencies go ferry-godot, ferry-net, ferry-enet or ferry-sctp"
                 ));
             }
         }
@@ -81,7 +88,8 @@ fn layers_point_one_way(broken: &mut Vec<String>) -> Outcome {
 /// Tests of the layers below must not need the engine either.
 fn one_crate_knows_godot(broken: &mut Vec<String>) -> Outcome {
     let members = tree(&["--workspace", "--depth", "0"])?;
-    for member in members.lines().filter_map(crate_name).filter(|name| *name != KNOWS_GODOT) {
+    let knows = |name: &&str| ![KNOWS_GODOT, OTHER_EXTENSION].contains(name);
+    for member in members.lines().filter_map(crate_name).filter(knows) {
         let below = tree(&["--package", member, "--edges", "normal,build,dev"])?;
         if let Some(name) = below.lines().filter_map(crate_name).find(|name| is_gdext(name)) {
             broken.push(format!("{member} brings {name} along; only {KNOWS_GODOT} knows the engine"));
@@ -102,10 +110,8 @@ fn nothing_ships_the_oracle(broken: &mut Vec<String>) -> Outcome {
     let members = tree(&["--workspace", "--depth", "0"])?;
     for member in members.lines().filter_map(crate_name).filter(|name| !FOR_TESTS_ONLY.contains(name)) {
         let below = tree(&["--package", member, "--edges", "normal,build"])?;
-        if below.lines().filter_map(crate_name).any(|name| name == NEVER_SHIPPED) {
-            broken.push(format!(
-                "{member} brings {NEVER_SHIPPED} along; it may be below its dev-dependencies only"
-            ));
+        if let Some(name) = below.lines().filter_map(crate_name).find(|name| NEVER_SHIPPED.contains(name)) {
+            broken.push(format!("{member} brings {name} along; it may be below its dev-dependencies only"));
         }
     }
     Ok(())
