@@ -30,4 +30,5 @@ mod seldom;
 pub mod stats;
 pub mod tls;
 pub mod udp;
+pub mod webrtc;
 pub mod websocket;

@@ -8,6 +8,11 @@ use crate::packet::MAX_PACKET_SIZE;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LinkId(pub(crate) u32);
 
+impl LinkId {
+    /// The link of an endpoint that has one only.
+    pub const ONLY: Self = Self(0);
+}
+
 /// Why a link did not take what it was told. Nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkError {

@@ -25,6 +25,15 @@ pub enum TransferMode {
     Reliable = 2,
 }
 
+/// What a message is, on transports that tell texts from other bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// UTF-8.
+    Text,
+    /// Any bytes.
+    Binary,
+}
+
 /// Turns the bytes of puts into packets: small ones without an allocation each, and equal ones that follow each other
 /// (the engine sends one RPC to many by putting the same bytes for each) once.
 #[derive(Debug, Default)]

@@ -68,6 +68,8 @@ reasons! {
     Handshake = 16, "the handshake was refused";
     /// There was no way to the server, or nobody listened there.
     Unreachable = 17, "the server could not be reached";
+    /// No path to the other end was found, or none was left: no candidate of it answered.
+    IceFailed = 18, "no path to the other side was found";
 }
 
 impl Reason {
@@ -88,9 +90,14 @@ impl Reason {
             None | Some(Self::None | Self::LocalClose | Self::RemoteClose | Self::Timeout) => {
                 Self::RemoteClose
             }
-            Some(Self::ConnectTimeout | Self::Resolve | Self::Tls | Self::Handshake | Self::Unreachable) => {
-                Self::RemoteClose
-            }
+            Some(
+                Self::ConnectTimeout
+                | Self::Resolve
+                | Self::Tls
+                | Self::Handshake
+                | Self::Unreachable
+                | Self::IceFailed,
+            ) => Self::RemoteClose,
             Some(reason) => reason,
         }
     }

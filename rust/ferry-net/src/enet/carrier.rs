@@ -118,8 +118,12 @@ impl Carrier for Connection {
     const MANNERS: Manners = Manners {
         keeps_refusing: false,
         always_relays: false,
-        checks_targets: true,
+        checks_excluded: true,
+        clients_reach_anybody: false,
+        clients_have_one_way: true,
         fails_when_leaving: false,
+        forgets_first: false,
+        first_is_server: false,
     };
 
     fn next_event(&self, hold: &mut dyn FnMut(Upcoming) -> bool) -> Option<Event> {

@@ -17,10 +17,18 @@ pub struct Manners {
     pub keeps_refusing: bool,
     /// Passing packets on between clients is possible, says also a peer that is closed.
     pub always_relays: bool,
-    /// A client's target must be somebody, and whoever a server leaves out.
-    pub checks_targets: bool,
+    /// Whoever is left out must be somebody.
+    pub checks_excluded: bool,
+    /// A client may name anybody as its target, known or not.
+    pub clients_reach_anybody: bool,
+    /// All that a client sends goes to its server, whomever it leaves out.
+    pub clients_have_one_way: bool,
     /// A client that is leaving is told that its packets go nowhere.
     pub fails_when_leaving: bool,
+    /// A peer is not known any more when the game hears of its end, and what it sent and nobody has read is gone with it.
+    pub forgets_first: bool,
+    /// Whoever has the id 1 is a server, in a mesh too.
+    pub first_is_server: bool,
 }
 
 /// An endpoint that can carry a multiplayer game. A handle: clones mean the same endpoint.

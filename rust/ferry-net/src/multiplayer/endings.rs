@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Carrier, Multiplayer, Notice, Role, Status, Step, close_all};
+use super::{Carrier, Multiplayer, Notice, ONLY, Role, Status, Step};
 use crate::link::LinkId;
 use crate::peer_id::PeerId;
 use crate::reason::{Farewell, Reason};
@@ -57,7 +57,7 @@ impl<C: Carrier> Multiplayer<C> {
         }
     }
 
-    fn let_go(&mut self, carrier: i32, link: Option<LinkId>, farewell: Farewell) {
+    pub(super) fn let_go(&mut self, carrier: i32, link: Option<LinkId>, farewell: Farewell) {
         match link {
             Some(link) => self.disconnected(carrier, link, farewell),
             None => self.failed(carrier, farewell),
@@ -98,11 +98,19 @@ impl<C: Carrier> Multiplayer<C> {
         self.lose(id, farewell);
     }
 
-    fn lose(&mut self, id: i32, farewell: Farewell) {
+    pub(super) fn lose(&mut self, id: i32, farewell: Farewell) {
         let Some(serial) = self.peers.get(&id).map(|peer| peer.serial) else { return };
         self.departures.note(id, farewell.clone());
-        self.tell(Notice::PeerDisconnected(id));
-        self.steps.push_back(Step::Forget(id, serial));
+        let was_connected = self.is_connected(id);
+        if C::MANNERS.forgets_first {
+            self.steps.push_back(Step::Forget(id, serial));
+        }
+        if was_connected {
+            self.tell(Notice::PeerDisconnected(id));
+        }
+        if !C::MANNERS.forgets_first {
+            self.steps.push_back(Step::Forget(id, serial));
+        }
         self.tell(Notice::PeerLost(id, farewell));
     }
 
@@ -111,11 +119,9 @@ impl<C: Carrier> Multiplayer<C> {
         if self.peers.get(&id).is_none_or(|peer| peer.serial != serial) {
             return;
         }
-        self.remove(id);
-        if self.role == Some(Role::Mesh)
-            && let Some(carrier) = self.carriers.remove(&id)
-        {
-            close_all([carrier]);
+        if let Some(peer) = self.remove(id) {
+            self.drop_unread_of(id);
+            self.close_brought(peer.carrier);
         }
     }
 
@@ -123,6 +129,11 @@ impl<C: Carrier> Multiplayer<C> {
         let server = PeerId::SERVER.get();
         let was_connected = self.status == Status::Connected;
         self.departures.note(server, farewell.clone());
+        if C::MANNERS.forgets_first
+            && let Some(peer) = self.peers.get(&server)
+        {
+            self.steps.push_back(Step::Forget(server, peer.serial));
+        }
         if was_connected {
             self.tell(Notice::PeerDisconnected(server));
             self.tell(Notice::PeerLost(server, farewell.clone()));
@@ -138,15 +149,15 @@ impl<C: Carrier> Multiplayer<C> {
     fn failed(&mut self, carrier: i32, farewell: Farewell) {
         match self.role {
             Some(Role::Client) => self.client_ended(farewell),
-            Some(Role::Server) => {
+            Some(Role::Server) if carrier == ONLY => {
                 for id in self.peer_ids() {
                     self.lose(id, farewell.clone());
                 }
                 self.steps.push_back(Step::Close);
                 self.tell(Notice::ServerDisconnected(farewell));
             }
-            // There, carriers go by the ids of their peers.
-            Some(Role::Mesh) | None => self.lose(carrier, farewell),
+            // Those that were brought in go by the ids of their peers.
+            Some(Role::Server | Role::Mesh) | None => self.lose(carrier, farewell),
         }
     }
 }

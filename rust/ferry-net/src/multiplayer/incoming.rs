@@ -63,6 +63,15 @@ impl Incoming {
         Some(&self.lent)
     }
 
+    /// Nobody is going to read what this peer has sent.
+    pub(super) fn drop_of(&mut self, id: i32) {
+        if self.of.remove(&id).is_none() {
+            return;
+        }
+        self.packets.retain(|packet| packet.from != id);
+        self.bytes = self.packets.iter().map(|packet| PACKET_OVERHEAD + packet.payload.len()).sum();
+    }
+
     /// Whether packets of this peer wait.
     pub(super) fn has_of(&self, id: i32) -> bool {
         self.of.contains_key(&id)

@@ -112,6 +112,8 @@ struct Peer {
     serial: u64,
     /// This end is sending it away: nothing of it counts any more.
     leaving: bool,
+    /// It was brought in, and its connection does not stand yet.
+    awaited: bool,
 }
 
 /// One multiplayer peer.
@@ -205,6 +207,80 @@ impl<C: Carrier> Multiplayer<C> {
         self.start(Role::Mesh, Status::Connected, id.get())
     }
 
+    /// Opens in this role, with this id, for connections that are made outside and brought in by [`Multiplayer::bring`].
+    ///
+    /// # Errors
+    ///
+    /// If the id is none, or it is open already.
+    pub fn start_bringing(&mut self, role: Role, id: i32) -> Result<(), StateError> {
+        let id = PeerId::new(id).ok_or(StateError::InvalidId(id))?;
+        let status = if role == Role::Client { Status::Connecting } else { Status::Connected };
+        self.start(role, status, id.get())
+    }
+
+    /// Brings a connection in that is being made. The game hears of the peer when it stands.
+    ///
+    /// # Errors
+    ///
+    /// If this is not open, or nobody of this id can be its peer.
+    pub fn bring(&mut self, id: i32, carrier: C, link: LinkId) -> Result<(), StateError> {
+        let of_server = PeerId::new(id).ok_or(StateError::InvalidId(id))? == PeerId::SERVER;
+        match self.role {
+            None => return Err(StateError::NotActive),
+            Some(Role::Client) if !of_server => return Err(StateError::InvalidId(id)),
+            Some(Role::Server) if of_server => return Err(StateError::InvalidId(id)),
+            Some(_) => {}
+        }
+        carrier.adopt();
+        carrier.set_limits(self.limits);
+        self.release_held_of(id);
+        // A client's server may have another connection brought in for it, without a word; of others the game hears.
+        if self.role != Some(Role::Client) && self.is_connected(id) {
+            self.lose(id, Reason::LocalClose.into());
+        }
+        self.remove(id);
+        self.drop_unread_of(id);
+        close_all(self.carriers.insert(id, carrier));
+        self.add(id, id, link);
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.awaited = true;
+        }
+        Ok(())
+    }
+
+    /// Takes out what was brought in. The game hears of it if the peer was connected; the connection is closed.
+    ///
+    /// # Errors
+    ///
+    /// If nobody has this id.
+    pub fn take_out(&mut self, id: i32) -> Result<(), StateError> {
+        let peer = self.peers.get(&id).ok_or(StateError::UnknownPeer(id))?;
+        let (carrier, link, serial) = (peer.carrier, peer.link, peer.serial);
+        if self.is_connected(id) {
+            self.let_go(carrier, Some(link), Reason::LocalClose.into());
+        } else {
+            self.departures.note(id, Reason::LocalClose.into());
+            self.forget(id, serial);
+        }
+        Ok(())
+    }
+
+    /// Whether a peer that was brought in is connected.
+    pub fn is_connected(&self, id: i32) -> bool {
+        self.peers.get(&id).is_some_and(|peer| !peer.awaited)
+    }
+
+    /// The next thing to tell of what has been noticed already.
+    pub fn next_step(&mut self) -> Option<Notice> {
+        loop {
+            match self.steps.pop_front()? {
+                Step::Tell(notice) => return Some(notice),
+                Step::Forget(id, serial) => self.forget(id, serial),
+                Step::Close => self.close_keeping_steps(),
+            }
+        }
+    }
+
     fn start(&mut self, role: Role, status: Status, id: i32) -> Result<(), StateError> {
         self.check_inactive()?;
         self.role = Some(role);
@@ -246,7 +322,8 @@ impl<C: Carrier> Multiplayer<C> {
     fn add(&mut self, id: i32, carrier: i32, link: LinkId) {
         self.departures.forget(id);
         self.next_serial += 1;
-        self.peers.insert(id, Peer { carrier, link, serial: self.next_serial, leaving: false });
+        self.peers
+            .insert(id, Peer { carrier, link, serial: self.next_serial, leaving: false, awaited: false });
         self.ids.insert((carrier, link), id);
     }
 
@@ -284,6 +361,17 @@ impl<C: Carrier> Multiplayer<C> {
         self.unique_id
     }
 
+    /// Whether it is a server, as the engine's own class says it.
+    pub fn is_server(&self) -> bool {
+        let is_first = C::MANNERS.first_is_server && self.unique_id == PeerId::SERVER.get();
+        self.role == Some(Role::Server) || is_first
+    }
+
+    /// Whether somebody goes by this id here, connected or not.
+    pub fn has_peer(&self, id: i32) -> bool {
+        self.peers.contains_key(&id)
+    }
+
     /// The endpoint of a server or client.
     pub fn carrier(&self) -> Option<&C> {
         self.carriers.get(&ONLY)
@@ -311,15 +399,11 @@ impl<C: Carrier> Multiplayer<C> {
     /// The next thing to tell the game; `None` when this poll is over.
     pub fn next_notice(&mut self) -> Option<Notice> {
         loop {
-            match self.steps.pop_front() {
-                Some(Step::Tell(notice)) => return Some(notice),
-                Some(Step::Forget(id, serial)) => self.forget(id, serial),
-                Some(Step::Close) => self.close_keeping_steps(),
-                None => {
-                    let (carrier, event) = self.next_event()?;
-                    self.digest(carrier, event);
-                }
+            if let Some(notice) = self.next_step() {
+                return Some(notice);
             }
+            let (carrier, event) = self.next_event()?;
+            self.digest(carrier, event);
         }
     }
 
@@ -363,9 +447,13 @@ impl<C: Carrier> Multiplayer<C> {
                     self.unique_id = PeerId::of_client(word).map_or(0, PeerId::get);
                 }
                 self.status = Status::Connected;
-                self.tell(Notice::PeerConnected(PeerId::SERVER.get()));
+                self.joined(PeerId::SERVER.get());
                 self.tell(Notice::ConnectionSucceeded);
             }
+            Some(Role::Server | Role::Mesh) if carrier != ONLY => match self.ids.get(&(carrier, link)) {
+                Some(id) => self.joined(*id),
+                None => self.reset(carrier, link),
+            },
             Some(Role::Server) => {
                 let Some(id) = PeerId::of_client(word).map(PeerId::get) else {
                     self.reset(carrier, link);
@@ -378,10 +466,23 @@ impl<C: Carrier> Multiplayer<C> {
                     return;
                 }
                 self.add(id, carrier, link);
-                self.tell(Notice::PeerConnected(id));
+                self.joined(id);
             }
             // In a mesh, connections are made outside and brought in.
             Some(Role::Mesh) | None => self.reset(carrier, link),
+        }
+    }
+
+    fn joined(&mut self, id: i32) {
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.awaited = false;
+        }
+        self.tell(Notice::PeerConnected(id));
+    }
+
+    fn drop_unread_of(&mut self, id: i32) {
+        if C::MANNERS.forgets_first {
+            self.incoming.drop_of(id);
         }
     }
 
@@ -419,16 +520,20 @@ impl<C: Carrier> Multiplayer<C> {
         }
         self.departures.note(id, Reason::LocalClose.into());
         self.remove(id);
-        match self.role {
-            Some(Role::Client) => self.close(),
-            Some(Role::Mesh) => {
-                if let Some(carrier) = self.carriers.remove(&key) {
-                    close_all([carrier]);
-                }
-            }
-            _ => {}
+        if self.role == Some(Role::Client) {
+            self.close();
+        } else {
+            self.drop_unread_of(id);
+            self.close_brought(key);
         }
         Ok(())
+    }
+
+    /// The carrier of one peer goes with it; that of a server serves the others.
+    fn close_brought(&mut self, key: i32) {
+        if key != ONLY {
+            close_all(self.carriers.remove(&key));
+        }
     }
 
     /// Delivers what is queued, says goodbye to everybody and is not open any more. No signals.

@@ -62,8 +62,11 @@ impl<C: Carrier> Multiplayer<C> {
         if !self.is_somebody(target) {
             return Err(PutError::UnknownTarget(target));
         }
+        if self.peers.get(&target).is_some_and(|peer| peer.awaited) {
+            return Err(PutError::Link(target, LinkError::NotConnected));
+        }
         let payload = self.maker.make(bytes);
-        if self.role == Some(Role::Client) {
+        if C::MANNERS.clients_have_one_way && self.role == Some(Role::Client) {
             return self.put_to(PeerId::SERVER.get(), payload);
         }
         if target > 0 {
@@ -85,10 +88,10 @@ impl<C: Carrier> Multiplayer<C> {
 
     fn is_somebody(&self, target: i32) -> bool {
         let known = |id| self.peers.contains_key(&id);
-        if C::MANNERS.checks_targets {
-            target == 0 || target.checked_abs().is_some_and(known)
-        } else {
-            target <= 0 || self.role == Some(Role::Client) || known(target)
+        match target {
+            0 => true,
+            ..0 => !C::MANNERS.checks_excluded || target.checked_neg().is_some_and(known),
+            _ => known(target) || C::MANNERS.clients_reach_anybody && self.role == Some(Role::Client),
         }
     }
 

@@ -92,6 +92,13 @@ impl Client {
     }
 }
 
+impl Default for Client {
+    /// Believes those that the system's authorities vouch for.
+    fn default() -> Self {
+        Self { inner: Arc::new(Inner { common_name: None, config: OnceLock::new() }) }
+    }
+}
+
 impl fmt::Debug for Client {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Client").field("common_name", &self.inner.common_name).finish_non_exhaustive()

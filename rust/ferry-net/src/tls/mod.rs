@@ -1,9 +1,9 @@
 //! Certificates, and what a TLS connection is made with: what a client trusts, what a server shows, and why a handshake
 //! failed.
 //!
-//! No socket is touched here. A transport makes a [`Client`] or a [`Server`] of what the game gave, hands its
-//! configuration to tokio-rustls, and asks [`explain`] about the error if that fails. [`self_signed`] makes a certificate
-//! for development.
+//! No socket is opened here. A transport makes a [`Client`] or a [`Server`] of what the game gave; a client's stream is
+//! encrypted by `connect`, a server hands its configuration to tokio-rustls and asks [`explain`] about the error if that
+//! fails. [`self_signed`] makes a certificate for development.
 //!
 //! The rules for what is trusted stand in `trust`. They are webpki's, with one more door: a certificate that the game
 //! itself named as trusted may be shown as it is, which is how the engine's own certificates are meant to be used and
@@ -20,6 +20,7 @@ use rustls::crypto::ring;
 
 mod certificate;
 mod client;
+mod connect;
 mod explain;
 mod pem;
 mod self_signed;
@@ -29,6 +30,7 @@ mod tests;
 mod trust;
 
 pub use client::{Client, ClientOptions};
+pub(crate) use connect::connect;
 pub use explain::{End, explain};
 pub use self_signed::{MOST_DAYS, MOST_NAMES, Pair, self_signed};
 pub use server::{MOST_IN_CHAIN, Server};

@@ -8,8 +8,8 @@
 //! Callers see and name plain addresses. That a dual-stack socket speaks of IPv4 addresses as mapped into IPv6 stays here.
 //!
 //! Datagrams may get lost, so what goes wrong with one of them concerns no other: it is counted ([`Faults`]) and the walk
-//! goes on. Only a socket that is gone is an error (`fault`). Memory is fixed: a batch of buffers for each way, where a
-//! datagram that is longer than [`MAXIMUM_DATAGRAM`] does not fit, and is dropped.
+//! goes on. Only a socket that is gone is an error (`fault`). Memory is fixed: one batch of buffers to receive in for each
+//! thread, one for each [`Outgoing`]. A datagram that is longer than [`MAXIMUM_DATAGRAM`] does not fit, and is dropped.
 
 mod fault;
 #[cfg(any(test, not(target_os = "linux")))]
@@ -20,8 +20,10 @@ mod recvmmsg;
 #[cfg(target_os = "linux")]
 mod sendmmsg;
 
+use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::task::{Context, Poll};
 
 use ferry_enet::MAXIMUM_DATAGRAM;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -53,6 +55,20 @@ const SMALLEST_SOCKET_BUFFER: usize = 256 << 10;
 
 /// Failures without a datagram in between after which the socket is given up, in place of asking for ever.
 const FAULTS_IN_A_ROW: u32 = 1024;
+
+thread_local! {
+    /// What every port of a thread receives in, one after the other.
+    static RECEIVED: RefCell<Received> = RefCell::new(Received {
+        buffers: vec![0; BATCH * SLOT].into_boxed_slice(),
+        arrived: Vec::with_capacity(BATCH),
+    });
+}
+
+/// A batch of datagrams.
+struct Received {
+    buffers: Box<[u8]>,
+    arrived: Vec<Arrived>,
+}
 
 /// A bound port that nobody reads yet.
 #[derive(Debug)]
@@ -109,8 +125,6 @@ impl UdpPort {
         Ok(AsyncPort {
             socket: tokio::net::UdpSocket::from_std(self.socket)?,
             local: self.local,
-            buffers: vec![0; BATCH * SLOT].into_boxed_slice(),
-            arrived: Vec::with_capacity(BATCH),
             names: Names::new(),
             faults: Faults::default(),
             faults_in_a_row: 0,
@@ -158,8 +172,6 @@ pub struct Sent {
 pub struct AsyncPort {
     socket: tokio::net::UdpSocket,
     local: SocketAddr,
-    buffers: Box<[u8]>,
-    arrived: Vec<Arrived>,
     names: Names,
     faults: Faults,
     faults_in_a_row: u32,
@@ -192,6 +204,22 @@ impl AsyncPort {
         }
     }
 
+    /// The same for many ports at once.
+    pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
+        match self.socket.poll_recv_ready(context) {
+            Poll::Ready(Ok(())) => Poll::Ready(()),
+            Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// And for sending.
+    pub fn poll_writable(&self, context: &mut Context<'_>) -> Poll<()> {
+        match self.socket.poll_send_ready(context) {
+            Poll::Ready(Ok(())) => Poll::Ready(()),
+            Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
+        }
+    }
+
     /// Waits until the system may take more datagrams.
     pub async fn writable(&self) {
         if self.socket.writable().await.is_err() {
@@ -201,24 +229,33 @@ impl AsyncPort {
 
     /// Takes up to [`BATCH`] datagrams and hands them out in their order.
     ///
-    /// Returns how many there were, those included that were dropped; 0 when there is nothing (more) for now.
+    /// Returns how many there were, those included that were dropped; 0 when there is nothing (more) for now. `each` cannot
+    /// receive from another port.
     ///
     /// # Errors
     ///
     /// If the socket is gone. Errors that are about single datagrams are counted.
-    pub fn receive(&mut self, mut each: impl FnMut(SocketAddr, &[u8])) -> io::Result<usize> {
+    pub fn receive(&mut self, each: impl FnMut(SocketAddr, &[u8])) -> io::Result<usize> {
+        RECEIVED.with_borrow_mut(|received| self.receive_in(received, each))
+    }
+
+    fn receive_in(
+        &mut self,
+        Received { buffers, arrived }: &mut Received,
+        mut each: impl FnMut(SocketAddr, &[u8]),
+    ) -> io::Result<usize> {
         for _ in 0..BATCH {
-            self.arrived.clear();
-            match receive(&self.socket, self.local.is_ipv6(), &mut self.buffers, &mut self.arrived) {
+            arrived.clear();
+            match receive(&self.socket, self.local.is_ipv6(), buffers, arrived) {
                 Ok(()) => {
                     self.faults_in_a_row = 0;
-                    for (&(from, len), slot) in self.arrived.iter().zip(self.buffers.chunks_exact(SLOT)) {
+                    for (&(from, len), slot) in arrived.iter().zip(buffers.chunks_exact(SLOT)) {
                         match slot[..SLOT - 1].get(..len) {
                             Some(datagram) => each(canonical(from), datagram),
                             None => self.faults.oversized += 1,
                         }
                     }
-                    return Ok(self.arrived.len());
+                    return Ok(arrived.len());
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.faults_in_a_row = 0;
@@ -239,6 +276,13 @@ impl AsyncPort {
         }
         tracing::trace!("receiving: {error}");
         Ok(())
+    }
+
+    /// Sends one datagram, if the system takes it at once.
+    pub fn send(&mut self, to: SocketAddr, datagram: &[u8]) {
+        if self.socket.try_send_to(datagram, as_named(to, self.local.is_ipv6())).is_err() {
+            self.faults.unsendable += 1;
+        }
     }
 
     /// Sends what was collected, as far as the system takes it. What cannot be sent to its destination is dropped.

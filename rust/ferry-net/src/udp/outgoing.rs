@@ -34,7 +34,7 @@ impl Outgoing {
 
     /// The next free buffer, of [`MAXIMUM_DATAGRAM`] bytes; `None` while [`BATCH`] datagrams wait.
     pub fn buffer(&mut self) -> Option<&mut [u8]> {
-        if self.waiting.len() == BATCH {
+        if self.is_full() {
             return None;
         }
         let at = (self.first + self.waiting.len()) % BATCH * MAXIMUM_DATAGRAM;
@@ -61,6 +61,19 @@ impl Outgoing {
     #[must_use]
     pub fn len(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// Whether no more can be taken before some have gone.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.waiting.len() == BATCH
+    }
+
+    /// Takes all that wait out, the first one first, to be kept elsewhere.
+    pub fn take_all(&mut self) -> Vec<(SocketAddr, Vec<u8>)> {
+        let all = self.datagrams().map(|(to, bytes)| (to, bytes.to_vec())).collect();
+        self.remove(self.waiting.len());
+        all
     }
 
     /// All that wait, the first one first.

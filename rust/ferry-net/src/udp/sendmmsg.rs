@@ -16,7 +16,7 @@ pub(super) struct Names(Vec<SocketAddrAny>);
 
 impl Names {
     pub(super) fn new() -> Self {
-        Self(Vec::with_capacity(BATCH))
+        Self(Vec::new())
     }
 }
 

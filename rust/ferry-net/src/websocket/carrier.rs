@@ -47,8 +47,12 @@ impl Carrier for Sockets {
     const MANNERS: Manners = Manners {
         keeps_refusing: true,
         always_relays: true,
-        checks_targets: false,
+        checks_excluded: false,
+        clients_reach_anybody: true,
+        clients_have_one_way: true,
         fails_when_leaving: true,
+        forgets_first: false,
+        first_is_server: false,
     };
 
     fn next_event(&self, hold: &mut dyn FnMut(Upcoming) -> bool) -> Option<Event> {

@@ -42,7 +42,7 @@ use crate::tls;
 const BACKLOG: i32 = 4096;
 
 /// The name of the only link of an endpoint that is no server.
-const ONLY: LinkId = LinkId(0);
+const ONLY: LinkId = LinkId::ONLY;
 
 /// The handle of an endpoint.
 #[derive(Clone)]

@@ -8,15 +8,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rustls::ClientConfig;
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsConnector, TlsStream};
+use tokio_rustls::TlsStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::conversation::{Conversation, Introduction};
 use super::upgrade;
 use super::{Shared, given_up};
-use crate::aside::{self, NoAnswer};
 use crate::link::LinkId;
 use crate::lookup;
 use crate::reason::{Farewell, Reason};
@@ -129,28 +127,9 @@ async fn connect(
 }
 
 async fn encrypt(tcp: TcpStream, url: &Url, trust: &tls::Client) -> Result<Carriage, Farewell> {
-    let failed = |why: String| Farewell::with(Reason::Tls, why);
-    let config = config(trust).await.map_err(failed)?;
-    let name = trust.server_name(url.host()).map_err(|error| failed(error.to_string()))?;
-    match TlsConnector::from(config).connect(name, Counted::new(tcp)).await {
-        Ok(stream) => Ok(Carriage::Tls(Box::new(TlsStream::Client(stream)))),
-        Err(error) => Err(failed(tls::explain(&error, tls::End::Client))),
-    }
-}
-
-async fn config(trust: &tls::Client) -> Result<Arc<ClientConfig>, String> {
-    let config = if trust.needs_system_store() {
-        // Reading the system's certificates takes its time.
-        let trust = trust.clone();
-        let read = aside::wait_for("ferry-trust", move || trust.config()).await;
-        read.map_err(|none| match none {
-            NoAnswer::TooMany => "too many look-ups are under way to read the system's certificates beside",
-            NoAnswer::Failed => "the system's certificates could not be read",
-        })?
-    } else {
-        trust.config()
-    };
-    config.map_err(|error| error.to_string())
+    let stream = tls::connect(trust, url.host(), Counted::new(tcp)).await;
+    let stream = stream.map_err(|why| Farewell::with(Reason::Tls, why))?;
+    Ok(Carriage::Tls(Box::new(TlsStream::Client(stream))))
 }
 
 fn too_late(step: Step, url: &Url) -> Farewell {
