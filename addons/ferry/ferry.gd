@@ -38,6 +38,12 @@ static func websocket_connection() -> PacketPeer:
 	return _first_of([&"FerryWebSocketPeer", &"WebSocketPeer"])
 
 
+## A [code]FerryWebRTCMultiplayerPeer[/code], or a [WebRTCMultiplayerPeer]: in web builds the latter, which goes through the
+## browser and understands Ferry's.
+static func webrtc_peer() -> MultiplayerPeer:
+	return _first_of([&"FerryWebRTCMultiplayerPeer", &"WebRTCMultiplayerPeer"])
+
+
 # Null where none is there, as in an engine built without one of these modules.
 static func _first_of(classes: Array[StringName]) -> RefCounted:
 	for name in classes:

@@ -10,6 +10,9 @@ const PAIRS := {
 	"ENetPacketPeer": "FerryENetPacketPeer",
 	"WebSocketMultiplayerPeer": "FerryWebSocketMultiplayerPeer",
 	"WebSocketPeer": "FerryWebSocketPeer",
+	"WebRTCMultiplayerPeer": "FerryWebRTCMultiplayerPeer",
+	"WebRTCPeerConnection": "FerryWebRTCPeerConnection",
+	"WebRTCDataChannel": "FerryWebRTCDataChannel",
 }
 
 ## Differences that are meant to be, by the line that tells of them, and why.

@@ -1,5 +1,12 @@
 extends "res://tests/support/websocket_test.gd"
 ## What the scenes about Ferry alone share: both ends are Ferry's, over ENet unless `--server=` names another class.
+##
+## Over WebRTC the ends are introduced to each other as in the demo match; the port is that of the server's WebSocket.
+
+const Introducer := preload("res://match/signaling.gd")
+
+# Under this name each peer over WebRTC keeps who introduces it.
+const INTRODUCER := &"introducer"
 
 
 func server_class() -> String:
@@ -10,9 +17,28 @@ func client_class() -> String:
 	return options.get("client", server_class())
 
 
+## Whether the two ends speak WebRTC.
+func is_webrtc() -> bool:
+	return server_class().contains("WebRTC")
+
+
 ## Ferry's servers tell which port the system chose, on each transport.
 func open_server(server: MultiplayerPeer, arguments := []) -> Error:
-	return server.callv("create_server", [0] + arguments)
+	if not is_webrtc():
+		return server.callv("create_server", [0] + arguments)
+	var introducer := Introducer.new()
+	server.set_meta(INTRODUCER, introducer)
+	var error: Error = server.create_server()
+	return error if error != OK else introducer.serve(server, 0)
+
+
+func open_client(client: MultiplayerPeer, port: int, arguments := []) -> Error:
+	if not is_webrtc():
+		return super(client, port, arguments)
+	var introducer := Introducer.new()
+	client.set_meta(INTRODUCER, introducer)
+	var error: Error = client.create_client(client.generate_unique_id())
+	return error if error != OK else introducer.call_server(client, url_of(port))
 
 
 ## Lets this client connect to a server by name.
@@ -21,6 +47,8 @@ func open_client_to(client: MultiplayerPeer, name: String, port: int) -> Error:
 
 
 func port_of(server: MultiplayerPeer) -> int:
+	if is_webrtc():
+		return server.get_meta(INTRODUCER).get_local_port()
 	return server.get_local_port() if is_websocket() else server.host.get_local_port()
 
 
@@ -30,6 +58,13 @@ func new_server(max_clients := 32, max_channels := 0) -> MultiplayerPeer:
 		# Not an argument there; a server that is open takes it for clients to come.
 		server.max_clients = max_clients
 	return server
+
+
+## Polls a peer, and over WebRTC who introduces it.
+func _poll(subject: Object) -> void:
+	if subject.has_meta(INTRODUCER):
+		subject.get_meta(INTRODUCER).poll()
+	super(subject)
 
 
 # The throttle stays as it comes.

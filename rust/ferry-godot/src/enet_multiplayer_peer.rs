@@ -105,6 +105,8 @@ impl PeerClass for FerryENetMultiplayerPeer {
         complains_when_closed: true,
         read_unconnected: Error::ERR_UNAVAILABLE,
         channel_of_none: 1,
+        sender_of_none: 1,
+        id_of_none: 0,
     };
 
     fn state(&self) -> &Arc<PeerState<Connection>> {

@@ -19,6 +19,7 @@ use crate::disconnect::FerryDisconnect;
 use crate::enet_connection::FerryENetConnection;
 use crate::enet_multiplayer_peer::FerryENetMultiplayerPeer;
 use crate::enet_packet_peer::FerryENetPacketPeer;
+use crate::webrtc_multiplayer_peer::FerryWebRTCMultiplayerPeer;
 use crate::websocket_multiplayer_peer::FerryWebSocketMultiplayerPeer;
 use crate::websocket_peer::FerryWebSocketPeer;
 
@@ -178,6 +179,7 @@ documented_enum! { REASON, "Reason",
     "TLS" = 15, "No encrypted connection could be made: a certificate that is not trusted, has ended or is another server's, or no TLS at all. The detail says which.";
     "HANDSHAKE" = 16, "The other side answered, but not with a connection of this kind: the detail has its HTTP status, or the sub-protocol.";
     "UNREACHABLE" = 17, "There was no way to the server, or nobody listened there.";
+    "ICE_FAILED" = 18, "Over WebRTC, no path to the other side was found, or none was left: no candidate of it answered. Behind some routers only a TURN server helps.";
 }
 
 /// Says which classes have which enums: registers them, and their help.
@@ -209,6 +211,7 @@ classes! {
     FerryENetMultiplayerPeer: RELIABLE_OVERFLOW;
     FerryWebSocketPeer: STATE WRITE_MODE;
     FerryWebSocketMultiplayerPeer: RELIABLE_OVERFLOW;
+    FerryWebRTCMultiplayerPeer: RELIABLE_OVERFLOW;
     FerryDisconnect: REASON;
 }
 

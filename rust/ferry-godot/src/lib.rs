@@ -23,6 +23,13 @@ mod tls;
 mod tls_options;
 mod unload;
 mod virtual_calls;
+mod webrtc_data_channel;
+mod webrtc_default;
+mod webrtc_foreign;
+mod webrtc_line;
+mod webrtc_multiplayer_peer;
+mod webrtc_peer_connection;
+mod webrtc_settings;
 mod websocket_connection;
 mod websocket_multiplayer_peer;
 mod websocket_peer;
@@ -42,11 +49,13 @@ unsafe impl ExtensionLibrary for Ferry {
             log::start();
             enums::register();
             frame::begin();
+            webrtc_default::begin();
         }
     }
 
     fn on_stage_deinit(stage: InitStage) {
         if stage == InitStage::Scene {
+            webrtc_default::end();
             frame::end();
         }
         // The last of all: at a hot reload, peers that live are dropped between the stages.

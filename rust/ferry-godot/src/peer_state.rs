@@ -43,6 +43,13 @@ pub(crate) trait PeerClass:
     /// The longest packet that can be put.
     fn max_packet_size(&self) -> i32;
 
+    /// It is about to be polled: what has to be done with other objects of the engine, while nothing is
+    /// locked or borrowed.
+    fn before_poll(_this: &Gd<Self>) {}
+
+    /// Peers may have gone: lets go of what is kept for those that have. Nothing is locked.
+    fn sweep(&self) {}
+
     /// It has been closed.
     fn closed(&self);
 }
@@ -57,6 +64,10 @@ pub(crate) struct WhenIdle {
     pub(crate) read_unconnected: Error,
     /// The channel of a packet that is not there.
     pub(crate) channel_of_none: i32,
+    /// The sender of a packet that is not there.
+    pub(crate) sender_of_none: i32,
+    /// The own id while it is not open.
+    pub(crate) id_of_none: i32,
 }
 
 /// The state behind a class.
@@ -143,8 +154,8 @@ impl<C: Carrier> PeerState<C> {
         self.lock().next_packet().map_or(of_none, |packet| packet.channel)
     }
 
-    pub(crate) fn packet_peer(&self) -> i32 {
-        self.lock().next_packet().map_or(1, |packet| packet.from)
+    pub(crate) fn packet_peer(&self, of_none: i32) -> i32 {
+        self.lock().next_packet().map_or(of_none, |packet| packet.from)
     }
 
     pub(crate) fn unique_id(&self) -> Option<i32> {
@@ -212,29 +223,39 @@ pub(crate) fn tell<P: PeerClass>(this: &mut Gd<P>, notice: Notice) {
 /// Polls: tells the game everything that has happened, one by one.
 pub(crate) fn poll<P: PeerClass>(mut this: Gd<P>) {
     let state = this.bind().state().clone();
-    {
-        let mut peer = state.lock();
-        if !peer.is_active() {
-            drop(peer);
-            report_not_active::<P>();
-            return;
-        }
-        peer.begin_poll();
+    if !state.lock().is_active() {
+        report_not_active::<P>();
+        return;
     }
+    P::before_poll(&this);
+    state.lock().begin_poll();
     state.frame.note_poll();
     loop {
         let notice = state.lock().next_notice();
         let Some(notice) = notice else { break };
         tell(&mut this, notice);
     }
-    clear_if_closed(&this, &state);
+    let_go_of_gone(&this, &state);
     log::print_waiting();
 }
 
+/// Tells the game what a call of its own has brought about: within that call.
+pub(crate) fn tell_at_once<P: PeerClass>(this: &mut Gd<P>) {
+    let state = this.bind().state().clone();
+    loop {
+        let notice = state.lock().next_step();
+        let Some(notice) = notice else { break };
+        tell(this, notice);
+    }
+    let_go_of_gone(this, &state);
+}
+
 /// A peer that has ended by itself is closed as much as one that was.
-fn clear_if_closed<P: PeerClass>(this: &Gd<P>, state: &StateOf<P>) {
+fn let_go_of_gone<P: PeerClass>(this: &Gd<P>, state: &StateOf<P>) {
     let active = state.lock().is_active();
-    if !active {
+    if active {
+        this.bind().sweep();
+    } else {
         this.bind().closed();
     }
 }
@@ -252,5 +273,5 @@ pub(crate) fn disconnect_peer<P: PeerClass>(this: &Gd<P>, id: i32, force: bool) 
     let state = this.bind().state().clone();
     // The engine's call has no answer to give.
     let _ = state.attempt(|peer| peer.disconnect_peer(id, force));
-    clear_if_closed(this, &state);
+    let_go_of_gone(this, &state);
 }

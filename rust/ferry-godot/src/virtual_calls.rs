@@ -243,7 +243,7 @@ macro_rules! multiplayer_peer {
                         answered!($class, 0, |state, arguments, _instance| state.packet_mode() as i32)
                     }
                     "_get_packet_peer" => {
-                        answered!($class, 0, |state, arguments, _instance| state.packet_peer())
+                        answered!($class, 0, |state, arguments, _instance| state.packet_peer(<$class>::WHEN_IDLE.sender_of_none))
                     }
                     "_set_transfer_channel" => answered!($class, (), |state, arguments, _instance| {
                         // SAFETY: the engine passes one integer.
@@ -265,7 +265,7 @@ macro_rules! multiplayer_peer {
                         state.lock().set_target(unsafe { arguments.int(0) })
                     }),
                     "_is_server" => answered!($class, false, |state, arguments, _instance| {
-                        state.lock().role() == Some(ferry_net::multiplayer::Role::Server)
+                        state.lock().is_server()
                     }),
                     "_is_server_relay_supported" => {
                         answered!($class, false, |state, arguments, _instance| state.lock().can_relay())
@@ -283,7 +283,7 @@ macro_rules! multiplayer_peer {
                     "_get_unique_id" => answered!($class, 0, |state, arguments, _instance| {
                         state.unique_id().unwrap_or_else(|| {
                             peer_state::report_not_active::<$class>();
-                            0
+                            <$class>::WHEN_IDLE.id_of_none
                         })
                     }),
                     "_poll" => acted!($class, |this, arguments| peer_state::poll(this)),

@@ -174,6 +174,8 @@ impl PeerClass for FerryWebSocketMultiplayerPeer {
         complains_when_closed: false,
         read_unconnected: Error::ERR_UNCONFIGURED,
         channel_of_none: 0,
+        sender_of_none: 1,
+        id_of_none: 0,
     };
 
     fn state(&self) -> &Arc<PeerState<Sockets>> {
