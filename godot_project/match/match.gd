@@ -7,7 +7,7 @@ extends Node2D
 ## [MultiplayerSynchronizer] in each boat brings its place.
 ##
 ## Without arguments a menu opens. With them (after [code]--[/code]) it starts at once:
-## [code]--role=server|client --name=anna --port=7000 --address=127.0.0.1 --transport=enet|websocket
+## [code]--role=server|client --name=anna --port=7000 --address=127.0.0.1 --transport=enet|websocket|webrtc
 ## --class=ENetMultiplayerPeer[/code].
 ## [code]--script=demo[/code], or no display, plays the scripted match of [code]script.gd[/code].
 
@@ -31,6 +31,10 @@ signal ended(why: String)
 const DEFAULT_PORT := 7000
 const MAX_PLAYERS := 32
 const MAX_NAME := 16
+
+## The channels beside the usual one: over WebRTC, each is of one mode. `_steer` goes by the first.
+const CHANNELS := [MultiplayerPeer.TRANSFER_MODE_UNRELIABLE_ORDERED]
+
 const WATER := Rect2(40.0, 60.0, 880.0, 500.0)
 
 ## How often a second the figure line changes.
@@ -42,6 +46,8 @@ var peer: MultiplayerPeer
 ## Names by peer id. The server knows all, a client those whose boats it has seen.
 var players := {}
 
+# Over WebRTC, players are introduced to each other before they connect.
+var _signaling: Signaling
 # A person plays, not the script.
 var _by_hand := true
 var _last_heading := Vector2.ZERO
@@ -63,8 +69,9 @@ func _ready() -> void:
 	multiplayer.server_disconnected.connect(_on_ended)
 	spawner.spawned.connect(func(node: Node) -> void: _on_boat(node as Avatar))
 	spawner.despawned.connect(func(node: Node) -> void: _on_boat_gone(node as Avatar))
+	_menu.choose_transport(options.get("transport", "enet"))
 	_menu.host_asked.connect(func(who: String, port: int) -> void: _host_from_menu(who, port))
-	_menu.join_asked.connect(func(_who: String, address: String, port: int) -> void: join(address, port))
+	_menu.join_asked.connect(func(_who: String, address: String, port: int) -> void: _join_from_menu(address, port))
 	_by_hand = options.get("script", "demo" if DisplayServer.get_name() == "headless" else "") != "demo"
 	if not _by_hand:
 		add_child(preload("res://match/script.gd").new())
@@ -82,12 +89,18 @@ func _ready() -> void:
 func host(port: int) -> String:
 	peer = _new_peer()
 	var error: Error
-	if _is_websocket():
-		if port == 0 and not peer.has_method("get_local_port"):
-			port = _free_port()
-		error = peer.create_server(port)
-	else:
-		error = peer.create_server(port, MAX_PLAYERS)
+	match _transport():
+		"enet":
+			error = peer.create_server(port, MAX_PLAYERS)
+		"websocket":
+			if port == 0 and not peer.has_method("get_local_port"):
+				port = _free_port()
+			error = peer.create_server(port)
+		"webrtc":
+			peer.create_server(CHANNELS)
+			_signaling = Signaling.new()
+			_signaling.max_players = MAX_PLAYERS
+			error = _signaling.serve(peer, port)
 	if error != OK:
 		return _not_started("Cannot listen on port %d: %s" % [port, error_string(error)])
 	_start()
@@ -99,10 +112,16 @@ func host(port: int) -> String:
 func join(address: String, port: int) -> String:
 	peer = _new_peer()
 	var error: Error
-	if _is_websocket():
-		error = peer.create_client(_url(address, port))
-	else:
-		error = peer.create_client(address, port)
+	match _transport():
+		"enet":
+			error = peer.create_client(address, port)
+		"websocket":
+			error = peer.create_client(_url(address, port))
+		"webrtc":
+			peer.create_client(peer.generate_unique_id(), CHANNELS)
+			_signaling = Signaling.new()
+			_signaling.failed.connect(_on_not_introduced)
+			error = _signaling.call_server(peer, _url(address, port))
 	if error != OK:
 		return _not_started("Cannot connect to %s, port %d: %s" % [address, port, error_string(error)])
 	_start()
@@ -114,6 +133,7 @@ func leave() -> void:
 	# Nobody is to be told of the boats that go with us.
 	multiplayer.multiplayer_peer = OfflineMultiplayerPeer.new()
 	peer.close()
+	_signaling = null
 	_clear()
 
 
@@ -161,7 +181,9 @@ func figures_of(id: int) -> Dictionary:
 		return peer.get_peer_stats(id)
 	if peer.get_connection_status() != MultiplayerPeer.CONNECTION_CONNECTED:
 		return {}
-	# The built-in WebSocket has no figures.
+	# The other built-in classes have no figures.
+	if _transport() != "enet":
+		return {}
 	var connection := peer.get_peer(id) as ENetPacketPeer
 	if connection == null or not connection.is_active():
 		return {}
@@ -177,6 +199,11 @@ func reason_of(id: int) -> String:
 
 func is_playing() -> bool:
 	return peer != null and peer.get_connection_status() == MultiplayerPeer.CONNECTION_CONNECTED
+
+
+func _process(_delta: float) -> void:
+	if _signaling != null:
+		_signaling.poll()
 
 
 func _physics_process(delta: float) -> void:
@@ -221,17 +248,24 @@ func _new_peer() -> MultiplayerPeer:
 	_last_heading = Vector2.ZERO
 	if not chosen.is_empty():
 		return ClassDB.instantiate(chosen)
-	if options.get("transport", "enet") == "websocket":
-		var websocket: MultiplayerPeer = Ferry.websocket_peer()
-		if "max_clients" in websocket:
-			websocket.max_clients = MAX_PLAYERS
-		return websocket
+	match options.get("transport", "enet"):
+		"websocket":
+			var websocket: MultiplayerPeer = Ferry.websocket_peer()
+			if "max_clients" in websocket:
+				websocket.max_clients = MAX_PLAYERS
+			return websocket
+		"webrtc":
+			return Ferry.webrtc_peer()
 	return Ferry.enet_peer()
 
 
-# The two transports are opened a little differently; everything else is the same.
-func _is_websocket() -> bool:
-	return peer.get_class().contains("WebSocket")
+# The transports are opened a little differently; everything else is the same.
+func _transport() -> String:
+	var known := {"WebSocket": "websocket", "WebRTC": "webrtc"}
+	for part: String in known:
+		if peer.get_class().contains(part):
+			return known[part]
+	return "enet"
 
 
 func _url(address: String, port: int) -> String:
@@ -241,8 +275,11 @@ func _url(address: String, port: int) -> String:
 
 
 func _local_port(asked: int) -> int:
-	if not _is_websocket():
-		return peer.host.get_local_port()
+	match _transport():
+		"enet":
+			return peer.host.get_local_port()
+		"webrtc":
+			return _signaling.get_local_port()
 	return peer.get_local_port() if peer.has_method("get_local_port") else asked
 
 
@@ -260,6 +297,7 @@ func _start() -> void:
 
 func _not_started(what: String) -> String:
 	peer = null
+	_signaling = null
 	printerr(what)
 	_menu.open(what)
 	ended.emit(what)
@@ -267,9 +305,23 @@ func _not_started(what: String) -> String:
 
 
 func _host_from_menu(who: String, port: int) -> void:
+	options.transport = _menu.transport()
 	if host(port).is_empty():
 		# Who hosts plays, too.
 		_admit(1, who)
+
+
+func _join_from_menu(address: String, port: int) -> void:
+	options.transport = _menu.transport()
+	join(address, port)
+
+
+# The server was not found, or takes nobody: there is no connection that could fail.
+func _on_not_introduced(why: String) -> void:
+	leave()
+	ended.emit(why)
+	if _by_hand:
+		_menu.open("Could not connect: %s" % why)
 
 
 func _on_connected() -> void:

@@ -4,13 +4,19 @@ extends VBoxContainer
 signal host_asked(player_name: String, port: int)
 signal join_asked(player_name: String, address: String, port: int)
 
+## What can be chosen, by its name in `--transport=`.
+const TRANSPORTS := {"enet": "ENet", "websocket": "WebSocket", "webrtc": "WebRTC"}
+
 @onready var _name: LineEdit = $PlayerName
 @onready var _address: LineEdit = $Address
 @onready var _port: SpinBox = $Port
+@onready var _transport: OptionButton = $Transport
 @onready var _notice: Label = $Notice
 
 
 func _ready() -> void:
+	for shown: String in TRANSPORTS.values():
+		_transport.add_item(shown)
 	$Host.pressed.connect(func() -> void: host_asked.emit(_name.text, int(_port.value)))
 	$Join.pressed.connect(func() -> void: join_asked.emit(_name.text, _address.text, int(_port.value)))
 
@@ -19,3 +25,12 @@ func _ready() -> void:
 func open(notice: String) -> void:
 	_notice.text = notice
 	show()
+
+
+## The transport that is chosen.
+func transport() -> String:
+	return TRANSPORTS.keys()[_transport.selected]
+
+
+func choose_transport(transport_name: String) -> void:
+	_transport.select(maxi(TRANSPORTS.keys().find(transport_name), 0))

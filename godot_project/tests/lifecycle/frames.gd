@@ -5,8 +5,10 @@ const PACKETS := 50
 
 
 func _test() -> void:
-	await _a_client_says_nothing_before_its_first_poll()
-	await _a_client_that_is_not_polled_starts_at_the_frames_end()
+	# Over WebRTC, nobody says anything before there is a connection to say it on.
+	if not is_webrtc():
+		await _a_client_says_nothing_before_its_first_poll()
+		await _a_client_that_is_not_polled_starts_at_the_frames_end()
 	await _a_server_answers_nobody_before_its_first_poll()
 	await _packets_come_before_their_senders_end()
 	await _unread_packets_hold_back_their_senders_end()
@@ -67,7 +69,7 @@ func _a_server_answers_nobody_before_its_first_poll() -> void:
 	var client: MultiplayerPeer = make(client_class())
 	check_eq(open_client(client, port_of(server)), OK, "create_client")
 	for _turn in 20:
-		client.poll()
+		_poll(client)
 		OS.delay_msec(10)
 	check_eq(status_of(client), "connecting", "while the server is only configured")
 	polled = [server, client]
@@ -124,6 +126,9 @@ func _a_frame_leaves_together(pause_ms: int) -> void:
 	var client := await connected_client(server, "client")
 	address(client, 1)
 	var fewest := FRAMES * PUTS
+	# One a frame; two more for a ping or for the frame before, which the network thread may still be sending. WebRTC asks both ways
+	# whether the path is still there, besides.
+	var most := FRAMES + (4 if is_webrtc() else 2)
 	# A machine that takes the processor away in the middle of a frame makes that frame a late one: hence more tries.
 	for _attempt in 3:
 		polled.clear()
@@ -145,11 +150,10 @@ func _a_frame_leaves_together(pause_ms: int) -> void:
 		# Figures come a moment behind what they count.
 		await linger(0.05)
 		fewest = mini(fewest, client.get_stats().datagrams_sent - before)
-		if fewest <= FRAMES + 2:
+		if fewest <= most:
 			break
 	print("FRAMES %d datagrams for %d frames of %d puts, %d ms apart" % [fewest, FRAMES, PUTS, pause_ms])
-	# One a frame; two more for a ping or for the frame before, which the network thread may still be sending.
-	check(fewest <= FRAMES + 2, "%d datagrams for %d frames with pauses of %d ms" % [fewest, FRAMES, pause_ms])
+	check(fewest <= most, "%d datagrams for %d frames with pauses of %d ms" % [fewest, FRAMES, pause_ms])
 	clean()
 
 

@@ -3,6 +3,10 @@ extends "res://tests/support/ferry_test.gd"
 
 var _dropped := {}
 
+# Over WebRTC: whether clients fail, and who introduces those that nothing here may hold.
+var _failing := false
+var _introducers: Array[RefCounted] = []
+
 
 func _test() -> void:
 	await _close_inside_peer_connected()
@@ -15,6 +19,40 @@ func _test() -> void:
 	await _put_and_poll_inside_a_handler()
 	await _handlers_at_work_while_others_come()
 	await _a_tree_loses_its_peer_inside_its_signals()
+
+
+## Lets those fail who want to connect. Over WebRTC, servers refuse nobody by themselves: there, their connections are closed.
+func _refuse(server: MultiplayerPeer, yes: bool) -> void:
+	server.refuse_new_connections = yes and not is_webrtc()
+	_failing = yes and is_webrtc()
+
+
+func _reason_of_failure() -> String:
+	return "LOCAL_CLOSE" if is_webrtc() else "REFUSED"
+
+
+func _poll(subject: Object) -> void:
+	super(subject)
+	_break(subject)
+
+
+func clean() -> void:
+	super()
+	_failing = false
+	_introducers.clear()
+
+
+func _break(client: MultiplayerPeer) -> void:
+	if _failing and status_of(client) == "connecting" and client.has_peer(1):
+		client.get_peer(1).connection.close()
+
+
+# For peers that nothing here may hold: what is done for others in `_poll`, but for polling them.
+func _introduce(client: WeakRef) -> void:
+	for introducer in _introducers:
+		introducer.poll()
+	if client.get_ref() != null:
+		_break(client.get_ref())
 
 
 func _close_inside_peer_connected() -> void:
@@ -75,7 +113,7 @@ func _close_inside_peer_disconnected() -> void:
 
 func _close_inside_connection_failed() -> void:
 	var server := new_server()
-	server.refuse_new_connections = true
+	_refuse(server, true)
 	var client := new_client(server, "client")
 	var after := []
 	client.connection_failed.connect(func(reason: int) -> void:
@@ -83,7 +121,7 @@ func _close_inside_connection_failed() -> void:
 		after.append(reason_name(reason)))
 	await until(func() -> bool: return not after.is_empty(), "refused")
 	await linger(0.05)
-	check_eq(after, ["REFUSED"], "once")
+	check_eq(after, [_reason_of_failure()], "once")
 	check(is_gone(client), "closed")
 	clean()
 
@@ -91,11 +129,11 @@ func _close_inside_connection_failed() -> void:
 func _create_again_inside_connection_failed() -> void:
 	var server := new_server()
 	var port: int = port_of(server)
-	server.refuse_new_connections = true
+	_refuse(server, true)
 	var client := new_client(server, "client")
 	var tries := []
 	client.connection_failed.connect(func(_reason: int) -> void:
-		server.refuse_new_connections = tries.size() < 2
+		_refuse(server, tries.size() < 2)
 		tries.append(open_client(client, port)))
 	await until(func() -> bool: return is_connected_peer(client), "connected in the end")
 	check_eq(tries, [OK, OK, OK], "each try")
@@ -134,11 +172,11 @@ func _create_again_inside_server_disconnected() -> void:
 func _drop_inside_every_signal() -> void:
 	for which: String in ["peer_connected", "connection_succeeded", "peer_disconnected", "peer_lost", "server_disconnected", "connection_failed"]:
 		var server := new_server()
-		if which == "connection_failed":
-			server.refuse_new_connections = true
+		_refuse(server, which == "connection_failed")
 		var called := []
 		var watcher := _make_dropped(server, which, called)
 		await until(func() -> bool:
+			_introduce(watcher)
 			_poll_dropped()
 			if which in ["peer_disconnected", "peer_lost", "server_disconnected"] and log.server.size() > 0 and not is_gone(server):
 				server.close()
@@ -159,6 +197,7 @@ func _make_dropped(server: MultiplayerPeer, which: String, called: Array) -> Wea
 	var arguments: int = {"connection_succeeded": 0, "peer_lost": 3}.get(which, 1)
 	client.connect(which, handler.unbind(arguments) if arguments > 0 else handler)
 	_dropped.peer = client
+	_note_introducer(client)
 	return weakref(client)
 
 
@@ -222,7 +261,7 @@ func _handlers_at_work_while_others_come() -> void:
 func _a_tree_loses_its_peer_inside_its_signals() -> void:
 	for which: String in ["connected_to_server", "peer_connected", "server_disconnected", "peer_disconnected", "connection_failed"]:
 		var server := new_server()
-		server.refuse_new_connections = which == "connection_failed"
+		_refuse(server, which == "connection_failed")
 		var api := SceneMultiplayer.new()
 		var called := []
 		var handler := func() -> void:
@@ -232,6 +271,7 @@ func _a_tree_loses_its_peer_inside_its_signals() -> void:
 		api.connect(which, ended)
 		var watcher := _join_with(api, server)
 		await until(func() -> bool:
+			_introduce(watcher)
 			api.poll()
 			if which.ends_with("_disconnected") and not is_gone(server) and log.server.size() > 0:
 				server.close()
@@ -246,4 +286,9 @@ func _join_with(api: SceneMultiplayer, server: MultiplayerPeer) -> WeakRef:
 	var client: MultiplayerPeer = make(client_class())
 	check_eq(open_client(client, port_of(server)), OK, "create_client")
 	api.multiplayer_peer = client
+	_note_introducer(client)
 	return weakref(client)
+
+
+func _note_introducer(client: MultiplayerPeer) -> void:
+	_introducers.assign([client.get_meta(INTRODUCER)] if client.has_meta(INTRODUCER) else [])

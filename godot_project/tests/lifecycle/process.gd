@@ -142,7 +142,7 @@ func _greet_and_quit() -> void:
 		greeted[0] = true
 		end())
 	while not _ended:
-		server.poll()
+		_poll(server)
 		if not greeted[0]:
 			await process_frame
 	let_go(server)

@@ -121,21 +121,22 @@ func _an_empty_queue_takes_any_packet() -> void:
 
 # Reliable packets wait where they come from; nothing is lost, and the other end's memory stays small.
 func _a_game_that_does_not_read_holds_up_its_senders() -> void:
-	const PACKETS := 1500
+	# Encrypted by a library that was not built for speed, on a busy machine.
+	var packets := 500 if is_webrtc() else 1500
 	var server := new_server()
 	server.inbound_queue_limit = LIMIT
 	var ends := watch_reasons(server)
 	var client := await connected_client(server, "client")
 	address(client, 1)
-	for number in PACKETS:
+	for number in packets:
 		check_eq(client.put_packet(payload(SIZE, number)), OK, "put")
 	await linger(0.5)
 	var waiting := server.get_available_packet_count()
 	# Besides the limit, what stands between the threads; the protocol keeps another megabyte or two of each peer.
 	check(waiting >= 1 and waiting <= 3 * LIMIT / SIZE, "%d packets wait to be read" % waiting)
-	check(client.get_peer_stats(1).queued_bytes > PACKETS * SIZE / 2, "the rest waits at the sender: %d" % client.get_peer_stats(1).queued_bytes)
+	check(client.get_peer_stats(1).queued_bytes > packets * SIZE / 2, "the rest waits at the sender: %d" % client.get_peer_stats(1).queued_bytes)
 	var progress := {}
-	await until(func() -> bool: return read_numbered(server, SIZE, progress) >= PACKETS, "all of them once they are read")
-	check_eq(progress, {"in_order": true, "packets": PACKETS}, "what came")
+	await until(func() -> bool: return read_numbered(server, SIZE, progress) >= packets, "all of them once they are read")
+	check_eq(progress, {"in_order": true, "packets": packets}, "what came")
 	check_eq(ends, [], "nobody was lost")
 	clean()

@@ -36,7 +36,7 @@ func _echo(server: MultiplayerPeer) -> String:
 	server.peer_disconnected.connect(func(_id: int) -> void: signals.append(OS.get_thread_caller_id() == here))
 	var deadline := Time.get_ticks_msec() + 20_000
 	while signals.size() < 2 and Time.get_ticks_msec() < deadline:
-		server.poll()
+		_poll(server)
 		while server.get_available_packet_count() > 0:
 			server.set_target_peer(server.get_packet_peer())
 			if server.put_packet(server.get_packet()) == OK:
@@ -54,7 +54,7 @@ func _ask(port: int) -> String:
 	var sent := 0
 	var progress := {}
 	while progress.get("packets", 0) < PACKETS and Time.get_ticks_msec() < deadline:
-		client.poll()
+		_poll(client)
 		if is_connected_peer(client) and sent < PACKETS:
 			client.set_target_peer(1)
 			client.put_packet(payload(120, sent))

@@ -3,6 +3,8 @@ extends EditorPlugin
 ## Loads Ferry's library anew, three times, while peers are connected and have something to send, and while others are in
 ## the middle of a handshake. Run by the editor, in a copy of the project that the test has made this a plugin of.
 
+const Introduction := preload("res://tests/support/introduction.gd")
+
 const LOCALHOST := "127.0.0.1"
 const MANIFEST := "res://addons/ferry/ferry.gdextension"
 
@@ -20,7 +22,9 @@ func _reload() -> void:
 		var clients: Array[Object] = []
 		# All of them are held until the library has gone.
 		var held := [_enet(clients), _websocket(clients, "ws", []), _websocket(clients, "wss", ["*", _secure_options()])]
+		held.append_array(_webrtc(clients))
 		held.append_array(_hanging_handshakes())
+		held.append_array(_gathering())
 		for _turn in 3000:
 			for subject: Object in _flat(held):
 				if subject.has_method("poll"):
@@ -45,6 +49,8 @@ func _reload() -> void:
 func _is_open(peer: Object) -> bool:
 	if peer is MultiplayerPeer:
 		return peer.get_connection_status() == MultiplayerPeer.CONNECTION_CONNECTED
+	if peer is WebRTCDataChannel:
+		return peer.get_ready_state() == WebRTCDataChannel.STATE_OPEN
 	return peer.get_ready_state() == WebSocketPeer.STATE_OPEN
 
 
@@ -79,6 +85,52 @@ func _websocket(clients: Array[Object], scheme: String, arguments: Array) -> Arr
 	clients.append(client)
 	clients.append(socket)
 	return [server, client, socket]
+
+
+# A server and a client, and two connections by themselves, whose ends both are among those to be open.
+func _webrtc(clients: Array[Object]) -> Array:
+	var server: MultiplayerPeer = ClassDB.instantiate(&"FerryWebRTCMultiplayerPeer")
+	var client: MultiplayerPeer = ClassDB.instantiate(&"FerryWebRTCMultiplayerPeer")
+	_must_be_ok(server.create_server())
+	_must_be_ok(client.create_client(2))
+	var ends := [_connection(), _connection()]
+	_must_be_ok(server.add_peer(ends[0], 2))
+	_must_be_ok(client.add_peer(ends[1], 1))
+	clients.append(client)
+	var pair := [_connection(), _connection()]
+	for one: WebRTCPeerConnection in pair:
+		clients.append(one.create_data_channel("chat", {"negotiated": true, "id": 1}))
+	for two: Array in [ends, pair]:
+		Introduction.introduce(two[0], two[1])
+		_must_be_ok(two[1].create_offer())
+	return [server, client] + pair
+
+
+func _connection() -> WebRTCPeerConnection:
+	var connection: WebRTCPeerConnection = ClassDB.instantiate(&"FerryWebRTCPeerConnection")
+	_must_be_ok(connection.initialize({"ferry": {"loopback": "always"}}))
+	return connection
+
+
+# Connections that ask servers which say nothing.
+func _gathering() -> Array:
+	var silent := PacketPeerUDP.new()
+	_must_be_ok(silent.bind(0, LOCALHOST))
+	var door := TCPServer.new()
+	_must_be_ok(door.listen(0, LOCALHOST))
+	var connection: WebRTCPeerConnection = ClassDB.instantiate(&"FerryWebRTCPeerConnection")
+	_must_be_ok(connection.initialize({"iceServers": [
+		{"urls": "stun:%s:%d" % [LOCALHOST, silent.get_local_port()]},
+		{"urls": "turns:%s:%d" % [LOCALHOST, door.get_local_port()], "username": "me", "credential": "secret"},
+	]}))
+	connection.session_description_created.connect(_set_local.bind(weakref(connection)))
+	connection.create_data_channel("chat")
+	_must_be_ok(connection.create_offer())
+	return [silent, door, connection]
+
+
+func _set_local(type: String, text: String, connection: WeakRef) -> void:
+	_must_be_ok(connection.get_ref().set_local_description(type, text))
 
 
 func _secure_options() -> TLSOptions:

@@ -32,7 +32,7 @@ const SERVER: &str = "server";
 const CLIENTS: [&str; 3] = ["anna", "ben", "cleo"];
 
 /// What `match.gd` can be played over.
-const TRANSPORTS: [&str; 2] = ["enet", "websocket"];
+const TRANSPORTS: [&str; 3] = ["enet", "websocket", "webrtc"];
 
 /// What the match's processes write for whoever started them.
 const PORT_MARK: &str = "FERRY_MATCH port=";
@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         }
     }
     if !TRANSPORTS.contains(&transport.as_str()) {
-        return Err(format!("there is no transport `{transport}`; there are {}", TRANSPORTS.join(" and ")));
+        return Err(format!("there is no transport `{transport}`; there are {}", TRANSPORTS.join(", ")));
     }
     Build::default().library()?;
     let engine = godot::find()?;

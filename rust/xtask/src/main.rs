@@ -5,17 +5,20 @@
 //! others: the browser (`chromium`), the proxy (`nginx`). Only the standard library is used, so that the tool itself builds in seconds. CI runs `check` and `test`,
 //! nothing of its own.
 
+mod aiortc;
 mod archive;
 mod bench;
 mod build;
 mod check;
 mod chromium;
+mod coturn;
 mod debian;
 mod demo;
 mod dependencies;
 mod fuzz;
 mod godot;
 mod launcher;
+mod nftables;
 mod nginx;
 mod oracle;
 mod package;
@@ -35,7 +38,7 @@ type Outcome = Result<(), String>;
 const HELP: &str = "\
 cargo xtask COMMAND
 
-  demo [--window] [--transport enet|websocket]
+  demo [--window] [--transport enet|websocket|webrtc]
                                   plays a match of a server and three clients, shows what happens and ends in a table;
                                   with --window a person plays
   test [-- ARGS]                  builds the library, brings Godot, the C library ENet and a browser, then runs every test;
