@@ -21,3 +21,12 @@ pub fn or_skip(variable: &str) -> Option<PathBuf> {
         Err(_) => panic!("{variable} is not set: run `cargo xtask test`, which brings what it names"),
     }
 }
+
+/// Whether there is the program that a variable names; says so where there is none.
+///
+/// # Panics
+/// Where nothing was said about it at all.
+#[must_use]
+pub fn is_there(variable: &str) -> bool {
+    or_skip(variable).is_some()
+}

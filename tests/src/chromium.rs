@@ -3,11 +3,13 @@
 //! `cargo xtask test` brings the browser and names it in `FERRY_TEST_CHROMIUM` (see [`brought`]); where there is none to be
 //! had, [`is_there`] tells the test, which then skips. [`Visit`] says which page, with which parameters. A small HTTP
 //! listener of this process serves it and takes what it posts: observations, `key = value` each, and one end. The page
-//! cannot pass by accident: without its end there is no [`Report`].
+//! cannot pass by accident: without its end there is no [`Report`]. A test that has to do its own part meanwhile opens a
+//! [`Page`]: it hears the observations as they come, and gives orders for which the page asks.
 //!
 //! Each visit has a browser and a profile of its own, gone when it is over, however it ends: the browser is told to end,
 //! then it and its parts are ended by the id of their group.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -15,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -35,6 +38,9 @@ const END_BOUND: Duration = Duration::from_secs(3);
 
 /// A connection that asks for nothing: browsers open some in advance.
 const REQUEST_BOUND: Duration = Duration::from_secs(10);
+
+/// How long a page's question for orders waits for one; then it asks again.
+const ORDER_BOUND: Duration = Duration::from_secs(2);
 
 /// The longest request line and headers; a browser's take 500 bytes.
 const MAX_HEAD_BYTES: u64 = 1 << 14;
@@ -80,13 +86,20 @@ pub struct Visit {
     page: String,
     query: Vec<String>,
     trusted_key: Option<String>,
+    arguments: Vec<String>,
     bound: Duration,
 }
 
 impl Visit {
     /// A page of `tests/pages`.
     pub fn to(page: &str) -> Self {
-        Self { page: page.to_owned(), query: Vec::new(), trusted_key: None, bound: VISIT_BOUND }
+        Self {
+            page: page.to_owned(),
+            query: Vec::new(),
+            trusted_key: None,
+            arguments: Vec::new(),
+            bound: VISIT_BOUND,
+        }
     }
 
     /// Adds `key=value` for the page to read.
@@ -104,39 +117,132 @@ impl Visit {
         self
     }
 
+    /// Starts the browser with this argument as well.
+    #[must_use]
+    pub fn in_browser(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Gives the page so much time.
+    #[must_use]
+    pub fn within(mut self, bound: Duration) -> Self {
+        self.bound = bound;
+        self
+    }
+
     /// Opens the page and waits for its end.
     ///
     /// # Panics
     /// When the browser does not start, or the page fails or does not come to its end in time; with what it told so far.
     pub fn report(self) -> Report {
+        let mut page = self.open();
+        while !page.is_over {
+            if page.hear().is_none() {
+                thread::sleep(LOOK_INTERVAL);
+            }
+        }
+        page.report
+    }
+
+    /// Opens the page, to talk with it.
+    ///
+    /// # Panics
+    /// When the browser does not start.
+    pub fn open(self) -> Page {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port for the page");
         listener.set_nonblocking(true).expect("the listener can be asked without waiting");
         let port = listener.local_addr().expect("the listener has an address").port();
         let address = format!("http://127.0.0.1:{port}/{}?{}", self.page, self.query.join("&"));
-        let mut browser = Browser::start(&address, self.trusted_key.as_deref());
-
+        let browser = Browser::start(&address, self.trusted_key.as_deref(), &self.arguments);
         let (sender, told) = sync_channel(MAX_LINES);
-        let mut report = Report { page: self.page, observations: Vec::new() };
-        let deadline = Instant::now() + self.bound;
-        loop {
-            if let Ok((stream, _)) = listener.accept() {
-                let sender = sender.clone();
-                // Ends with the request, or at its bound.
-                thread::spawn(move || drop(serve(&stream, &sender)));
-            }
-            match told.try_recv() {
-                Ok(Told::Observation(line)) => report.add(&line),
-                Ok(Told::End(how)) if how == "ok" => return report,
-                Ok(Told::End(how)) => panic!("{}", report.failed(&how, &browser.last_lines())),
-                Err(_) if Instant::now() > deadline => {
-                    panic!("{}", report.failed("not done in time", &browser.last_lines()));
-                }
-                Err(_) if browser.has_ended() => {
-                    panic!("{}", report.failed("the browser ended", &browser.last_lines()));
-                }
-                Err(_) => thread::sleep(LOOK_INTERVAL),
-            }
+        Page {
+            listener,
+            browser,
+            sender,
+            told,
+            orders: Arc::default(),
+            report: Report { page: self.page, observations: Vec::new() },
+            deadline: Instant::now() + self.bound,
+            is_over: false,
         }
+    }
+}
+
+/// A page that is open. It is told things by [`Page::order`] and tells things itself; both only while [`Page::hear`] is
+/// called again and again, which also serves it.
+pub struct Page {
+    listener: TcpListener,
+    browser: Browser,
+    sender: SyncSender<Told>,
+    told: Receiver<Told>,
+    orders: Arc<Orders>,
+    report: Report,
+    deadline: Instant,
+    is_over: bool,
+}
+
+impl Page {
+    /// What the page has told next, if it has.
+    ///
+    /// # Panics
+    /// When the page fails, its time is over or its browser ended by itself; with what it told so far.
+    pub fn hear(&mut self) -> Option<(String, String)> {
+        while let Ok((stream, _)) = self.listener.accept() {
+            let (sender, orders) = (self.sender.clone(), self.orders.clone());
+            // Ends with the request, or at its bound.
+            thread::spawn(move || drop(serve(&stream, &sender, &orders)));
+        }
+        match self.told.try_recv() {
+            Ok(Told::Observation(line)) => return Some(self.report.add(&line)),
+            Ok(Told::End(how)) if how == "ok" => self.is_over = true,
+            Ok(Told::End(how)) => self.fail(&how),
+            Err(_) if self.is_over => {}
+            Err(_) if Instant::now() > self.deadline => self.fail("not done in time"),
+            Err(_) if self.browser.has_ended() => self.fail("the browser ended"),
+            Err(_) => {}
+        }
+        None
+    }
+
+    /// Tells the page something, which it gets when it asks for orders.
+    pub fn order(&self, text: &str) {
+        self.orders.waiting.lock().expect("nobody panics with it").push_back(text.to_owned());
+        self.orders.changed.notify_all();
+    }
+
+    /// Ends the test, with what the page told so far.
+    ///
+    /// # Panics
+    /// Always.
+    pub fn fail(&mut self, why: &str) -> ! {
+        panic!("{}", self.report.failed(why, &self.browser.last_lines()))
+    }
+
+    /// Sends a signal to the browser and all its parts; after KILL the page is over.
+    #[cfg(unix)]
+    pub fn signal(&mut self, name: &str) {
+        self.browser.signal(&format!("-{name}"), true);
+        self.is_over |= name == "KILL";
+    }
+}
+
+/// What a page is to be told.
+#[derive(Default)]
+struct Orders {
+    waiting: Mutex<VecDeque<String>>,
+    changed: Condvar,
+}
+
+impl Orders {
+    /// The next one, as soon as there is one.
+    fn next(&self) -> Option<String> {
+        let waiting = self.waiting.lock().expect("nobody panics with it");
+        let (mut waiting, _) = self
+            .changed
+            .wait_timeout_while(waiting, ORDER_BOUND, |waiting| waiting.is_empty())
+            .expect("nobody panics with it");
+        waiting.pop_front()
     }
 }
 
@@ -153,9 +259,11 @@ impl Report {
         self.observations.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
     }
 
-    fn add(&mut self, line: &str) {
+    fn add(&mut self, line: &str) -> (String, String) {
         let (key, value) = line.split_once(" = ").unwrap_or((line, ""));
-        self.observations.push((key.to_owned(), value.to_owned()));
+        let observation = (key.to_owned(), value.to_owned());
+        self.observations.push(observation.clone());
+        observation
     }
 
     fn failed(&self, how: &str, browser: &str) -> String {
@@ -180,14 +288,14 @@ struct Browser {
 }
 
 impl Browser {
-    fn start(address: &str, trusted_key: Option<&str>) -> Self {
+    fn start(address: &str, trusted_key: Option<&str>, arguments: &[String]) -> Self {
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let profile = Folder::new(&format!("ferry-browser-{number}"));
         let program = std::env::var_os(BROWSER_VARIABLE).map(PathBuf::from);
         let program = program.expect("a test that found no browser has skipped");
         let mut command = Command::new(&program);
-        command.args(BROWSER_ARGUMENTS);
+        command.args(BROWSER_ARGUMENTS).args(arguments);
         command.arg(format!("--user-data-dir={}", profile.path().display()));
         command.args(trusted_key.map(|hash| format!("--ignore-certificate-errors-spki-list={hash}")));
         // What it leaves outside its profile goes there, too.
@@ -251,8 +359,8 @@ impl Drop for Browser {
     }
 }
 
-/// Answers one request: a file of `tests/pages`, or thanks for what a page posts.
-fn serve(stream: &TcpStream, told: &SyncSender<Told>) -> std::io::Result<()> {
+/// Answers one request: a file of `tests/pages`, thanks for what a page posts, or the next order to it.
+fn serve(stream: &TcpStream, told: &SyncSender<Told>, orders: &Orders) -> std::io::Result<()> {
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(REQUEST_BOUND))?;
     stream.set_write_timeout(Some(REQUEST_BOUND))?;
@@ -268,6 +376,10 @@ fn serve(stream: &TcpStream, told: &SyncSender<Told>) -> std::io::Result<()> {
             drop(told.try_send(Told::End(request.body)));
             Ok(())
         }
+        ("GET", "/orders") => match orders.next() {
+            Some(order) => answer(stream, "200 OK", "text/plain", order.as_bytes()),
+            None => answer(stream, "204 No Content", "text/plain", &[]),
+        },
         ("GET", path) => match file_of_pages(path) {
             Some((kind, content)) => answer(stream, "200 OK", kind, &content),
             None => answer(stream, "404 Not Found", "text/plain", b"no such page"),

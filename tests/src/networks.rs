@@ -9,8 +9,13 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 
+use crate::brought;
+
 /// Tells a program that a test started again what it is there.
 const PART_VARIABLE: &str = "FERRY_NETWORK_PART";
+
+/// Names the program that says what a network lets through.
+const NFT_VARIABLE: &str = "FERRY_TEST_NFT";
 
 const MARK: &str = "FERRY-NETWORK ";
 
@@ -72,6 +77,30 @@ fn again(name: &str, worlds: &[&str], part: &str) -> Command {
 pub fn ip(arguments: &str) {
     let status = Command::new("ip").args(arguments.split(' ')).status();
     assert!(status.as_ref().is_ok_and(std::process::ExitStatus::success), "ip {arguments}: {status:?}");
+}
+
+/// Changes what this network lets through, by the words of `nft`.
+///
+/// # Panics
+/// When it refuses.
+pub fn nft(arguments: &str) {
+    let program = brought::or_skip(NFT_VARIABLE).expect("it was there before");
+    let status = Command::new(program).args(arguments.split(' ')).status();
+    assert!(status.as_ref().is_ok_and(std::process::ExitStatus::success), "nft {arguments}: {status:?}");
+}
+
+/// Whether a network of one's own can also be made to lose packets, and to give its users another address. Says so where not.
+#[must_use]
+pub fn can_filter() -> bool {
+    let Some(program) = brought::or_skip(NFT_VARIABLE) else { return false };
+    let rules = "add table ip probe; add chain ip probe out { type nat hook postrouting priority 100; }; \
+                 add rule ip probe out numgen random mod 2 0 masquerade random,fully-random";
+    let tried = Command::new("unshare").args(OWN_WORLD).arg(program).arg(rules).output();
+    let works = tried.is_ok_and(|output| output.status.success());
+    if !works {
+        println!("skipped: this system lets nobody filter what passes his own network");
+    }
+    works
 }
 
 /// The process in the other network. It ends with this object.

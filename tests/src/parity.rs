@@ -21,6 +21,8 @@ pub enum Family {
     ENet,
     /// `WebSocketMultiplayerPeer` and what comes with it.
     WebSocket,
+    /// `WebRTCMultiplayerPeer`, each over Ferry's connections.
+    WebRtc,
 }
 
 /// A place where Ferry does not do as the built-in does, and is meant to.
@@ -66,6 +68,8 @@ impl Family {
             (Self::ENet, true) => "FerryENetMultiplayerPeer",
             (Self::WebSocket, false) => "WebSocketMultiplayerPeer",
             (Self::WebSocket, true) => "FerryWebSocketMultiplayerPeer",
+            (Self::WebRtc, false) => "WebRTCMultiplayerPeer",
+            (Self::WebRtc, true) => "FerryWebRTCMultiplayerPeer",
         }
     }
 }

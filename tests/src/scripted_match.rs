@@ -27,7 +27,7 @@ pub fn play(make: impl Fn(&str) -> Scene) -> Vec<String> {
     play_over("enet", make)
 }
 
-/// Plays the match over `transport` (`enet`, `websocket`) with processes that `make` prepares, by who they are; gives all
+/// Plays the match over `transport` (`enet`, `websocket`, `webrtc`) with processes that `make` prepares, by who they are; gives all
 /// rows that they printed.
 ///
 /// # Panics

@@ -18,20 +18,22 @@ const QUICK: Duration = Duration::from_secs(5);
 
 const ENET: &str = "FerryENetMultiplayerPeer";
 const WEBSOCKET: &str = "FerryWebSocketMultiplayerPeer";
+const WEBRTC: &str = "FerryWebRTCMultiplayerPeer";
 
-/// A test for each transport, out of a function that takes the name of the peer's class.
-macro_rules! on_each_transport {
-    ($($(#[$attribute:meta])* $name:ident)*) => {
-        mod over_enet {
-            $(#[test] $(#[$attribute])* fn $name() { super::$name(super::ENET); })*
-        }
-        mod over_websocket {
-            $(#[test] $(#[$attribute])* fn $name() { super::$name(super::WEBSOCKET); })*
+/// A test for each of these transports, out of a function that takes the name of the peer's class.
+macro_rules! on_transports {
+    ([$($module:ident $class:ident),*] $names:tt) => { $(tests_over! { $module $class $names })* };
+}
+
+macro_rules! tests_over {
+    ($module:ident $class:ident { $($(#[$attribute:meta])* $name:ident)* }) => {
+        mod $module {
+            $(#[test] $(#[$attribute])* fn $name() { super::$name(super::$class); })*
         }
     };
 }
 
-on_each_transport! {
+on_transports! { [over_enet ENET, over_websocket WEBSOCKET, over_webrtc WEBRTC] {
     things_leave_and_arrive_in_their_frame
     threads_of_the_game_may_use_peers
     the_last_reference_may_go_on_a_thread_while_the_frame_ends
@@ -40,17 +42,28 @@ on_each_transport! {
     properties_and_figures_are_as_documented
     who_sleeps_for_35_seconds_is_not_lost_and_misses_nothing
     what_is_sent_in_the_frame_of_the_quit_arrives
-    a_quit_waits_for_no_look_up
-    #[cfg(target_os = "linux")]
-    a_quit_waits_for_no_look_up_that_hangs
-    #[cfg(target_os = "linux")]
-    more_look_ups_than_are_done_at_once_fail_one_by_one
     what_a_server_sends_in_the_handler_that_quits_arrives
     #[cfg(unix)]
     a_server_that_stands_still_for_three_seconds_loses_nobody
     #[cfg(unix)]
     a_client_that_stands_still_for_three_seconds_finds_its_server_again
-}
+}}
+
+// Over WebRTC, a peer looks nobody up: its connections may, to find a server that helps.
+on_transports! { [names_over_enet ENET, names_over_websocket WEBSOCKET] {
+    a_quit_waits_for_no_look_up
+    #[cfg(target_os = "linux")]
+    a_quit_waits_for_no_look_up_that_hangs
+    #[cfg(target_os = "linux")]
+    more_look_ups_than_are_done_at_once_fail_one_by_one
+}}
+
+// Nobody hangs up for them: only silence tells.
+#[cfg(unix)]
+on_transports! { [over_datagrams_of_enet ENET, over_datagrams_of_webrtc WEBRTC] {
+    a_killed_client_is_noticed_within_the_time_out
+    a_killed_server_is_noticed_within_the_time_out
+}}
 
 fn things_leave_and_arrive_in_their_frame(class: &str) {
     scene("frames", class).must_pass();
@@ -122,6 +135,29 @@ fn websockets_of_peers_that_have_ended_hold_nothing() {
 #[test]
 fn single_websockets_live_and_die_as_a_game_wants_it() {
     scene("websocket_sockets", WEBSOCKET).must_pass();
+}
+
+#[test]
+fn webrtc_connections_live_and_die_as_a_game_wants_it() {
+    scene("webrtc_connections", WEBRTC).must_pass();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn sixty_four_webrtc_connections_take_no_thread_each_and_little_memory() {
+    scene("webrtc_crowd", WEBRTC).with("bound", 80).must_pass();
+}
+
+#[test]
+fn a_quit_waits_for_nothing_that_webrtc_connections_are_at() {
+    for role in ["gathering", "looking_up", "connecting", "connected", "talking"] {
+        let mut run = scene("webrtc_quits", WEBRTC).with("role", role).start();
+        run.line("QUITS now");
+        let start = Instant::now();
+        run.outcome().must_have_passed();
+        // A second to say goodbye in, on a busy machine.
+        assert!(start.elapsed() < Duration::from_secs(2), "{role}: {:?}", start.elapsed());
+    }
 }
 
 /// Both at once, since each takes its 35 seconds.
@@ -263,13 +299,15 @@ fn a_client_that_stands_still_for_three_seconds_finds_its_server_again(class: &s
 }
 
 #[cfg(unix)]
-#[test]
-fn a_killed_client_is_noticed_within_the_time_out() {
+fn a_killed_client_is_noticed_within_the_time_out(class: &str) {
     use ferry_tests::godot::Signal;
-    let (mut server, port) = server(ENET, &[("clients", "1"), ("peer_timeout", "2")]);
-    let mut killed = client(ENET, &port, "wait").start();
-    let stays = client(ENET, &port, "wait").start();
+    let (mut server, port) = server(class, &[("clients", "1"), ("peer_timeout", "2")]);
+    let mut killed = client(class, &port, "wait").start();
+    let mut stays = client(class, &port, "wait").start();
     server.line("PROCESS joined 2");
+    // What it was told last is under way no longer.
+    killed.line("PROCESS connected");
+    stays.line("PROCESS connected");
     // Long enough that its time-out has to count from its last word, not from its coming.
     sleep(Duration::from_millis(2500));
     killed.signal(Signal::Kill);
@@ -277,12 +315,56 @@ fn a_killed_client_is_noticed_within_the_time_out() {
     let told = server.line("PROCESS lost ");
     let took = start.elapsed();
     assert_eq!(told, "TIMEOUT, got 0 in order");
-    // Pings come twice a second, and patience ends before the time-out, not with it.
+    // Signs of life come about twice a second, and patience ends before the time-out, not with it.
     assert!((Duration::from_millis(400)..Duration::from_millis(2500)).contains(&took), "{took:?}");
     for run in [server, stays] {
         run.outcome().must_have_passed();
     }
     assert!(killed.outcome().status().is_some_and(|status| !status.success()));
+}
+
+#[cfg(unix)]
+fn a_killed_server_is_noticed_within_the_time_out(class: &str) {
+    use ferry_tests::godot::Signal;
+    let (mut killed, port) = server(class, &[("clients", "1")]);
+    let mut stays = client(class, &port, "wait").with("peer_timeout", 2).start();
+    killed.line("PROCESS joined 1");
+    stays.line("PROCESS connected");
+    sleep(Duration::from_millis(500));
+    killed.signal(Signal::Kill);
+    let start = Instant::now();
+    assert_eq!(stays.line("PROCESS told "), "succeeded, lost TIMEOUT, server gone TIMEOUT");
+    assert!(start.elapsed() < Duration::from_millis(2500), "{:?}", start.elapsed());
+    stays.outcome().must_have_passed();
+}
+
+// Longer than a path of WebRTC's goes unconfirmed, at either end: it is taken up again, with everything that was sent.
+#[cfg(unix)]
+#[test]
+fn who_stands_still_for_eight_seconds_comes_back_over_webrtc_and_misses_nothing() {
+    use ferry_tests::godot::Signal;
+    let pairs = ["server", "client"].map(|stands| {
+        let (mut server, port) = server(WEBRTC, &[("clients", "1")]);
+        let client = client(WEBRTC, &port, "send_steadily").start();
+        server.line("PROCESS joined 1");
+        (stands, server, client)
+    });
+    sleep(Duration::from_secs(1));
+    let mut pairs = pairs.map(|(stands, mut server, mut client)| {
+        let run = if stands == "server" { &mut server } else { &mut client };
+        run.signal(Signal::Stop);
+        (stands, server, client)
+    });
+    sleep(Duration::from_secs(8));
+    for (stands, server, client) in &mut pairs {
+        let run = if *stands == "server" { server } else { client };
+        run.signal(Signal::Continue);
+    }
+    for (stands, mut server, client) in pairs {
+        assert_eq!(server.line("PROCESS lost "), "REMOTE_CLOSE, got 60 in order", "the {stands} stood still");
+        client.outcome().must_have_passed();
+        server.outcome().must_have_passed();
+    }
 }
 
 // The system hangs up for it.
@@ -405,7 +487,10 @@ fn every_class_is_documented() {
     std::fs::remove_dir_all(&folder).unwrap();
     classes.sort();
     assert!(classes.contains(&"FerryENetMultiplayerPeer".to_owned()), "{classes:?}");
-    for class in ["FerryDisconnect", "FerryWebSocketMultiplayerPeer", "FerryWebSocketPeer", "FerryTLS"] {
+    for class in ["FerryDisconnect", "FerryWebSocketMultiplayerPeer", "FerryWebSocketPeer", "FerryTLS"]
+        .into_iter()
+        .chain(["FerryWebRTCMultiplayerPeer", "FerryWebRTCPeerConnection", "FerryWebRTCDataChannel"])
+    {
         assert!(classes.iter().any(|one| one == class), "no {class}: {classes:?}");
     }
     assert!(missing.is_empty(), "not documented:\n  {}", missing.join("\n  "));

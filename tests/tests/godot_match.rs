@@ -1,5 +1,5 @@
 //! The demo match, played headless by its script: with Ferry at every end, and against the engine's built-in peers,
-//! over ENet and over WebSocket.
+//! over ENet, over WebSocket and over WebRTC.
 
 use std::fs;
 
@@ -9,6 +9,7 @@ use ferry_tests::scripted_match::{SCENE, in_project, number, play_over};
 
 const ENET: &str = "enet";
 const WEBSOCKET: &str = "websocket";
+const WEBRTC: &str = "webrtc";
 
 #[test]
 fn the_match_goes_as_scripted_and_has_its_figures() {
@@ -18,6 +19,11 @@ fn the_match_goes_as_scripted_and_has_its_figures() {
 #[test]
 fn the_match_goes_as_scripted_over_websocket_and_has_its_figures() {
     has_its_figures(&play_over(WEBSOCKET, in_project));
+}
+
+#[test]
+fn the_match_goes_as_scripted_over_webrtc_and_has_its_figures() {
+    has_its_figures(&play_over(WEBRTC, in_project));
 }
 
 fn has_its_figures(rows: &[String]) {
@@ -36,14 +42,14 @@ fn has_its_figures(rows: &[String]) {
 
 #[test]
 fn the_match_goes_as_scripted_with_a_built_in_server() {
-    for transport in [ENET, WEBSOCKET] {
+    for transport in [ENET, WEBSOCKET, WEBRTC] {
         play_over(transport, |who| with_built_in(transport, who, who == "server"));
     }
 }
 
 #[test]
 fn the_match_goes_as_scripted_with_built_in_clients() {
-    for transport in [ENET, WEBSOCKET] {
+    for transport in [ENET, WEBSOCKET, WEBRTC] {
         play_over(transport, |who| with_built_in(transport, who, who != "server"));
     }
 }
@@ -66,6 +72,10 @@ fn the_match_needs_no_library() {
 
 fn with_built_in(transport: &str, who: &str, built_in: bool) -> Scene {
     let scene = in_project(who);
-    let class = if transport == WEBSOCKET { "WebSocketMultiplayerPeer" } else { "ENetMultiplayerPeer" };
+    let class = match transport {
+        WEBSOCKET => "WebSocketMultiplayerPeer",
+        WEBRTC => "WebRTCMultiplayerPeer",
+        _ => "ENetMultiplayerPeer",
+    };
     if built_in { scene.with("class", class) } else { scene }
 }

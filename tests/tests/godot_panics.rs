@@ -23,6 +23,12 @@ fn a_panic_of_a_websocket_does_not_look_like_success() {
     scene_with_panics("websocket_answers", 6);
 }
 
+#[test]
+fn a_panic_of_webrtc_does_not_look_like_success() {
+    // One put and one read of a channel, three calls of a connection, one put and one read of a peer.
+    scene_with_panics("webrtc_answers", 7);
+}
+
 /// Runs the scene with the library that panics, and counts the panics.
 fn scene_with_panics(name: &str, wanted: usize) {
     let library = std::env::var_os(LIBRARY_VARIABLE).map(PathBuf::from);

@@ -25,5 +25,10 @@ fn the_library_can_be_loaded_anew_while_peers_are_open() {
 
     let place = folder.path().to_str().expect("the folder's path is text");
     let arguments = ["--headless", "--editor", "--path", place];
-    Scene::with_program("reload", &engine(), &arguments).within(Duration::from_secs(120)).must_pass();
+    Scene::with_program("reload", &engine(), &arguments)
+        .within(Duration::from_secs(120))
+        // Nobody but a connection makes channels, so the engine cannot make those anew that a script held.
+        .allowing_error("Unable to recreate GDExtension instance")
+        .allowing_error("Required virtual method WebRTCDataChannelExtension::")
+        .must_pass();
 }

@@ -1,4 +1,4 @@
-//! Programs that tests talk to and that are not this project's: a browser, a proxy.
+//! Programs that tests talk to and that are not this project's: a browser, a proxy, a relay.
 //!
 //! Looked for in this order: the variable that names it; PATH, under the names that it goes by; else Debian's packages are
 //! brought below `target` (see `debian`), once. Wherever it is from, it counts only if it does what the tests need of it.
@@ -9,6 +9,16 @@ use std::path::{Path, PathBuf};
 
 use crate::debian::{self, Wanted};
 use crate::run::{on_path, target_folder};
+
+/// Makes a folder, and waits until no other of our commands works in it. The system lets go of the lock when this process
+/// ends, however it ends.
+pub(crate) fn lock(home: &Path) -> Result<fs::File, String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", home.display());
+    fs::create_dir_all(home).map_err(failed)?;
+    let lock = fs::File::create(home.join("lock")).map_err(failed)?;
+    lock.lock().map_err(failed)?;
+    Ok(lock)
+}
 
 /// What there is to know of one.
 pub(crate) struct Program {
@@ -34,12 +44,7 @@ impl Program {
     /// Finds it, or brings it.
     pub(crate) fn find(&self) -> Result<PathBuf, String> {
         let home = target_folder().join(self.folder);
-        let failed = |error: std::io::Error| format!("{}: {error}", home.display());
-        fs::create_dir_all(&home).map_err(failed)?;
-        // The system lets go of the lock when this process ends, however it ends.
-        let lock = fs::File::create(home.join("lock")).map_err(failed)?;
-        lock.lock().map_err(failed)?;
-
+        let _lock = lock(&home)?;
         let (program, origin) = self.find_below(&home)?;
         eprintln!("==> {} ({origin})", self.name);
         Ok(program)

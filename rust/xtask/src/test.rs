@@ -1,21 +1,22 @@
 //! `cargo xtask test`: every test there is, with what they need at hand: the library, Godot, the C library ENet, a
-//! browser, nginx.
+//! browser, nginx, coturn, nftables, aiortc.
 //!
 //! Ends with the line `N passed, N failed`, counted over all test programs. What cannot be had does not stop the rest: the
-//! tests that need it fail, and the reason stands above the last line. Only a browser and nginx may be missing: the tests that
-//! need one then skip, and say so. Where ARGS choose packages, only those that talk to other programs (`ferry-tests`) have all
-//! this made ready.
+//! tests that need it fail, and the reason stands above the last line. Only what others wrote and some machines cannot have (a
+//! browser, nginx, coturn, nftables, aiortc) may be missing: the tests that need one then skip, and say so. Where ARGS choose
+//! packages, only those that talk to other programs (`ferry-tests`) have all this made ready.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::build::Build;
 use crate::chromium::CHROMIUM;
+use crate::coturn::COTURN;
+use crate::nftables::NFTABLES;
 use crate::nginx::NGINX;
 use crate::oracle::{self, ORACLE_VARIABLE};
-use crate::program::Program;
-use crate::run::{Step, cargo};
-use crate::{Outcome, godot, project};
+use crate::run::{Step, cargo, target_folder};
+use crate::{Outcome, aiortc, godot, project};
 
 /// Variables that tell the tests of the engine's program, its release template, and the project to run it on.
 const ENGINE_VARIABLE: &str = "FERRY_TEST_GODOT";
@@ -24,6 +25,9 @@ const PROJECT_VARIABLE: &str = "FERRY_TEST_PROJECT";
 
 /// Names a library that panics on purpose.
 const PANICKING_LIBRARY_VARIABLE: &str = "FERRY_TEST_PANICKING_LIBRARY";
+
+/// Names the library of another extension.
+const RIVAL_LIBRARY_VARIABLE: &str = "FERRY_TEST_RIVAL_LIBRARY";
 
 /// The package whose tests talk to other programs.
 const NEEDS_OTHERS: &str = "ferry-tests";
@@ -87,6 +91,8 @@ impl Surroundings {
         let panicking = Build { panicking: true, ..Build::default() }.library();
         let panicking = this.noting("no library that panics", panicking);
         this.name(PANICKING_LIBRARY_VARIABLE, panicking);
+        let rival = this.noting("no other extension", rival());
+        this.name(RIVAL_LIBRARY_VARIABLE, rival);
         for release in [false, true] {
             this.noting("no library", Build { release, ..Build::default() }.library());
         }
@@ -97,25 +103,31 @@ impl Surroundings {
         this.name(ENGINE_VARIABLE, engine.map(|engine| engine.program));
         this.name(TEMPLATE_VARIABLE, template);
         this.name(PROJECT_VARIABLE, project);
-        for program in [&CHROMIUM, &NGINX] {
-            this.bring_or_skip(program);
+        for program in [&CHROMIUM, &NGINX, &COTURN, &NFTABLES] {
+            this.skipping(program.name, (program.variable, program.missing_variable), program.find());
         }
+        this.skipping(aiortc::NAME, (aiortc::VARIABLE, aiortc::MISSING_VARIABLE), aiortc::find());
         this
     }
 
     /// Names a program that some machines cannot have, or why there is none.
-    fn bring_or_skip(&mut self, program: &Program) {
-        let (path, reason) = match program.find() {
+    fn skipping(
+        &mut self,
+        name: &str,
+        (variable, missing_variable): (&'static str, &'static str),
+        found: Result<PathBuf, String>,
+    ) {
+        let (path, reason) = match found {
             Ok(path) => (Some(path), None),
             Err(reason) => {
-                let line = format!("no {}, so its tests are skipped: {reason}", program.name);
+                let line = format!("no {name}, so its tests are skipped: {reason}");
                 eprintln!("{line}");
                 self.skipped.push(line);
                 (None, Some(OsString::from(reason)))
             }
         };
-        self.name(program.variable, path);
-        self.variables.push((program.missing_variable, reason));
+        self.name(variable, path);
+        self.variables.push((missing_variable, reason));
     }
 
     fn name(&mut self, variable: &'static str, path: Option<PathBuf>) {
@@ -131,6 +143,15 @@ impl Surroundings {
             })
             .ok()
     }
+}
+
+/// Builds another extension, that the engine loads beside Ferry's.
+fn rival() -> Result<PathBuf, String> {
+    let mut command = cargo();
+    command.args(["build", "--package", "ferry-rival"]);
+    Step::new("another extension", command).run()?;
+    let (prefix, ending) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    Ok(target_folder().join("debug").join(format!("{prefix}ferry_rival{ending}")))
 }
 
 /// Whether tests are to run that talk to other programs.
