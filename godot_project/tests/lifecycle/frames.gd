@@ -127,8 +127,8 @@ func _a_frame_leaves_together(pause_ms: int) -> void:
 	address(client, 1)
 	var fewest := FRAMES * PUTS
 	# One a frame; two more for a ping or for the frame before, which the network thread may still be sending. WebRTC asks both ways
-	# whether the path is still there, besides.
-	var most := FRAMES + (4 if is_webrtc() else 2)
+	# whether the path is still there, besides, and probes for what was not confirmed in time; still far from one for each put.
+	var most := FRAMES + (8 if is_webrtc() else 2)
 	# A machine that takes the processor away in the middle of a frame makes that frame a late one: hence more tries.
 	for _attempt in 3:
 		polled.clear()
