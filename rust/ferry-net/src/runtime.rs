@@ -141,6 +141,14 @@ fn start() -> std::io::Result<Running> {
 }
 
 /// Ends when there was nothing to do for some time, or when told to.
+/// Waits until something is due; for ever, if nothing is.
+pub(crate) async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
 async fn until_idle(mut stopping: watch::Receiver<Stop>) {
     let mut seen = network().begun;
     loop {

@@ -162,6 +162,12 @@ impl Channel {
         self.outbox.is_empty() && self.handed.is_empty()
     }
 
+    /// Closes this end's side; `heard` if the other end has closed its own.
+    fn begin_reset(&mut self, stream: u16, heard: bool, sctp: &mut Association, now: Instant) {
+        self.closing = Closing::Reset { heard, confirmed: false };
+        sctp.reset_stream(now, stream);
+    }
+
     /// Forgets all that waits.
     fn drop_all(&mut self, connection: &ConnectionShared) {
         for message in std::mem::take(&mut self.outbox) {
@@ -315,8 +321,7 @@ impl Channels {
             }
             channel.in_turn = !channel.is_empty();
             if !channel.in_turn && channel.closing == Closing::Wanted {
-                channel.closing = Closing::Reset { heard: false, confirmed: false };
-                sctp.reset_stream(now, stream);
+                channel.begin_reset(stream, false, sctp, now);
             }
             channel.in_turn
         });
@@ -412,8 +417,7 @@ impl Channels {
         match (channel.stream, sctp) {
             (Some(stream), Some(sctp)) if self.is_open => {
                 if channel.is_empty() {
-                    channel.closing = Closing::Reset { heard: false, confirmed: false };
-                    sctp.reset_stream(now, stream);
+                    channel.begin_reset(stream, false, sctp, now);
                 } else {
                     channel.closing = Closing::Wanted;
                 }
@@ -440,9 +444,8 @@ impl Channels {
                 channel.closing = Closing::Reset { heard: true, confirmed: false };
             }
             Closing::No | Closing::Wanted => {
-                channel.closing = Closing::Reset { heard: true, confirmed: false };
                 channel.drop_all(connection);
-                sctp.reset_stream(now, stream);
+                channel.begin_reset(stream, true, sctp, now);
                 notices.push(Notice::ChannelClosed { channel: id });
             }
         }

@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -21,6 +21,7 @@ use super::driver::{self, Parts};
 use super::ice;
 use super::ice::GatheringState;
 use super::identity;
+use super::quoted::quoted;
 use super::settings::Settings;
 use super::signaling::{DescriptionKind, Instruction, Signaling, SignalingError, SignalingState};
 use crate::create_error::CreateError;
@@ -28,6 +29,7 @@ use crate::endpoint;
 use crate::game_side::GameSide;
 use crate::limits::Limits;
 use crate::link::LinkError;
+use crate::lock::lock;
 use crate::packet::Kind;
 use crate::reason::{Farewell, Reason};
 use crate::room::Room;
@@ -42,6 +44,9 @@ const MOST_SIGNALS: usize = 4096;
 
 /// Bytes of the names of channels that the other end has announced: so that it cannot make each as long as may be.
 pub(super) const MOST_NAMES: usize = 1 << 20;
+
+/// As much of a stranger's text as a message about it quotes, in letters.
+const QUOTED: usize = 120;
 
 /// What an unread message counts besides its bytes.
 const MESSAGE_OVERHEAD: usize = 64;
@@ -110,11 +115,11 @@ pub(super) struct ConnectionShared {
 
 impl ConnectionShared {
     pub(super) fn publish(&self, link: LinkStats, endpoint: EndpointStats) {
-        *self.figures.lock().unwrap_or_else(PoisonError::into_inner) = (link, endpoint);
+        *lock(&self.figures) = (link, endpoint);
     }
 
     fn figures(&self) -> (LinkStats, EndpointStats) {
-        self.figures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.figures).clone()
     }
 
     /// A message is handed over, to be read.
@@ -240,7 +245,7 @@ impl Connection {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 
     /// Whether both mean the same connection.
@@ -319,7 +324,7 @@ impl Connection {
         let mut inner = self.lock();
         inner.check_open()?;
         ice::check_candidate(line).map_err(|error| {
-            SignalingError::Invalid(format!("`{}` is no candidate: {error}", shortened(line)))
+            SignalingError::Invalid(format!("`{}` is no candidate: {error}", quoted(line, QUOTED)))
         })?;
         if !inner.signaling.keeps_candidate(line) {
             // Checked above: it is not over.
@@ -577,11 +582,6 @@ impl Connection {
     }
 }
 
-/// As much of a stranger's text as an error message quotes.
-fn shortened(text: &str) -> String {
-    text.chars().filter(|letter| !letter.is_control()).take(120).collect()
-}
-
 impl Inner {
     fn check_open(&self) -> Result<(), SignalingError> {
         match self.state {
@@ -710,7 +710,7 @@ impl Inner {
             return;
         }
         if let Some(game) = self.game.as_mut().filter(|game| game.channels.contains(&id)) {
-            let detail = format!("its channel `{}` was closed", shortened(&channel.init.label));
+            let detail = format!("its channel `{}` was closed", quoted(&channel.init.label, QUOTED));
             let is_ours = before == ChannelPhase::Closing;
             let reason = if is_ours { Reason::LocalClose } else { Reason::RemoteClose };
             game.happened.push_back(Happened::Ended(Farewell::with(reason, detail)));

@@ -6,6 +6,8 @@
 
 use std::fmt::Write;
 
+use super::quoted::quoted;
+
 /// The longest text that is looked at: browsers' are 2 KiB with audio and video and all candidates.
 const LONGEST_TEXT: usize = 256 * 1024;
 
@@ -95,7 +97,7 @@ impl Description {
             let others = data.other_hashes.iter().chain(&session.other_hashes).copied();
             match others.collect::<Vec<_>>().join(", ") {
                 none if none.is_empty() => "it has no `a=fingerprint`".to_owned(),
-                others => format!("its fingerprint is not a SHA-256, but {}", quoted(&others)),
+                others => format!("its fingerprint is not a SHA-256, but {}", quoted(&others, QUOTED)),
             }
         })?;
         let setup = match data.setup.or(session.setup) {
@@ -103,7 +105,10 @@ impl Description {
             Some("passive") => Setup::Passive,
             Some("actpass") | None => Setup::ActPass,
             Some(other) => {
-                return Err(format!("`a=setup:{}` is none of actpass, active and passive", quoted(other)));
+                return Err(format!(
+                    "`a=setup:{}` is none of actpass, active and passive",
+                    quoted(other, QUOTED)
+                ));
             }
         };
         let mid = data.mid.unwrap_or("0");
@@ -208,10 +213,6 @@ impl<'a> Part<'a> {
             _ => {}
         }
     }
-}
-
-fn quoted(text: &str) -> String {
-    text.chars().filter(|letter| !letter.is_control()).take(QUOTED).collect()
 }
 
 /// Letters that ICE allows, so many at least.

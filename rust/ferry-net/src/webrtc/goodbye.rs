@@ -1,6 +1,10 @@
 //! Why an end goes, as it tells the other: in the cause of SCTP's ABORT, which other implementations show as a text.
 
+use super::quoted::quoted;
 use crate::reason::{Farewell, Reason};
+
+/// As much of another program's text is told, in letters.
+const QUOTED: usize = 200;
 
 /// What comes before the reason's number.
 const MARK: &str = "ferry-";
@@ -19,10 +23,7 @@ pub(super) fn read(cause: &str) -> Farewell {
     match told {
         Some(told) => Reason::seen_from_here(Some(told)).into(),
         None if cause.is_empty() => Reason::RemoteClose.into(),
-        None => Farewell::with(
-            Reason::RemoteClose,
-            cause.chars().filter(|letter| !letter.is_control()).take(200).collect::<String>(),
-        ),
+        None => Farewell::with(Reason::RemoteClose, quoted(cause, QUOTED)),
     }
 }
 

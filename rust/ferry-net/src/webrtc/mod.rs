@@ -19,6 +19,7 @@ mod dtls;
 mod goodbye;
 mod ice;
 mod identity;
+mod quoted;
 mod settings;
 mod signaling;
 mod stack;

@@ -206,21 +206,14 @@ impl Stack {
             self.fail(now, Farewell::with(Reason::IceFailed, error));
             return;
         }
-        let lines = remote.candidates.drain(..).chain(self.early_candidates.drain(..));
-        for line in lines {
-            if let Err(error) = ice.add_remote_candidate(now, &line) {
-                tracing::debug!("a candidate of the other end's is passed over: {error}");
-            }
+        for line in remote.candidates.drain(..).chain(self.early_candidates.drain(..)) {
+            take_candidate(ice, now, &line);
         }
     }
 
     fn candidate(&mut self, now: Instant, line: String) {
         match (&mut self.ice, &self.remote) {
-            (Some(ice), Some(_)) if !self.awaits_remote => {
-                if let Err(error) = ice.add_remote_candidate(now, &line) {
-                    tracing::debug!("a candidate of the other end's is passed over: {error}");
-                }
-            }
+            (Some(ice), Some(_)) if !self.awaits_remote => take_candidate(ice, now, &line),
             _ if self.early_candidates.len() < MOST_EARLY_CANDIDATES => self.early_candidates.push(line),
             _ => {}
         }
@@ -315,7 +308,7 @@ impl Stack {
         if told.connected {
             self.associate(now);
         }
-        for packet in std::mem::take(&mut self.plain) {
+        for packet in self.plain.drain(..) {
             if let Some(sctp) = &mut self.sctp {
                 sctp.handle_input(now, packet);
             }
@@ -677,6 +670,12 @@ impl Stack {
     /// Where the other end is.
     pub(super) fn remote_address(&self) -> Option<SocketAddr> {
         self.ice.as_ref()?.selected().map(|selected| selected.remote)
+    }
+}
+
+fn take_candidate(ice: &mut ice::Agent, now: Instant, line: &str) {
+    if let Err(error) = ice.add_remote_candidate(now, line) {
+        tracing::debug!("a candidate of the other end's is passed over: {error}");
     }
 }
 

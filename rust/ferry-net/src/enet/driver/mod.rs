@@ -30,7 +30,7 @@ use crate::link::LinkId;
 use crate::lock::lock;
 use crate::lookup::Found;
 use crate::reason::{Farewell, Reason};
-use crate::runtime::Stopping;
+use crate::runtime::{Stopping, until};
 use crate::udp::{AsyncPort, Outgoing, UdpPort};
 
 use attempts::{Attempt, Attempts, Next};
@@ -448,13 +448,6 @@ impl Driver {
         let publish = unpublished.then(|| self.published.at + PUBLISH_EVERY);
         let attempts = self.attempts.next_due().filter(|_| !self.full);
         [protocol, commands_at, attempts, self.goodbye_until, publish].into_iter().flatten().min()
-    }
-}
-
-async fn until(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due.into()).await,
-        None => std::future::pending().await,
     }
 }
 

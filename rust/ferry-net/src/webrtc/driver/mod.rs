@@ -24,7 +24,7 @@ use super::stack::{Setup, Stack};
 use crate::endpoint::{Commands, Port};
 use crate::limits::{GOODBYE, Limits};
 use crate::reason::{Farewell, Reason};
-use crate::runtime::Stopping;
+use crate::runtime::{Stopping, until};
 use crate::stats::{EndpointStats, LinkStats};
 
 use outside::{Answer, Outside};
@@ -213,6 +213,10 @@ impl Driver {
             return;
         }
         self.published = Some((now, self.datagrams()));
+        self.publish_now();
+    }
+
+    fn publish_now(&self) {
         let (link, endpoint) = figures(&self.stack);
         self.shared.publish(link, endpoint);
     }
@@ -229,8 +233,7 @@ impl Driver {
 
     /// It is over: says so to the game, and to the other end some times more.
     async fn finish(mut self: Box<Self>, port: &Port<Command, Notice>) {
-        let (link, endpoint) = figures(&self.stack);
-        self.shared.publish(link, endpoint);
+        self.publish_now();
         port.deliver(self.stack.notices());
         self.sockets.transmit(&mut self.stack, &self.outside);
         port.let_go();
@@ -244,13 +247,6 @@ impl Driver {
         }
         self.stack.release(Instant::now());
         self.sockets.transmit(&mut self.stack, &self.outside);
-    }
-}
-
-async fn until(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due.into()).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -40,7 +40,7 @@ use crate::lock::lock;
 use crate::packet::MAX_PACKET_SIZE;
 use crate::peer_id::PeerId;
 use crate::reason::{Farewell, Reason};
-use crate::runtime::Stopping;
+use crate::runtime::{Stopping, until};
 use crate::seldom::Seldom;
 use crate::stats::EndpointStats;
 use crate::tls;
@@ -450,13 +450,6 @@ fn obey(shared: &Shared, commands: &mut Vec<Command>, touched: &mut Vec<Arc<Link
 async fn knock(door: Option<&Door>) -> io::Result<(tokio::net::TcpStream, SocketAddr)> {
     match door {
         Some(door) => door.knock().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn until(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due.into()).await,
         None => std::future::pending().await,
     }
 }
