@@ -76,7 +76,8 @@ impl<T: Entry> Batch<T> {
         Self { entries: Vec::new(), bytes: 0, droppable_bytes: 0, dropped: 0, detached: 0 }
     }
 
-    fn push(&mut self, entry: T) {
+    /// Appends an entry; `lost` hears of each that is dropped for it.
+    fn push(&mut self, entry: T, lost: impl FnMut(&T)) {
         let bytes = ENTRY_BYTES + entry.payload_bytes();
         self.bytes += bytes;
         if entry.may_be_dropped() {
@@ -84,13 +85,13 @@ impl<T: Entry> Batch<T> {
         }
         self.entries.push(entry);
         if self.droppable_bytes > DROPPABLE_LIMIT {
-            self.drop_oldest();
+            self.drop_oldest(lost);
         }
     }
 
     /// Drops down to half of the limit, so that this, which looks at all entries, is seldom. What stays among the dropped
     /// ones is detached from their memory, once: one packet of a byte could keep a thousand others'.
-    fn drop_oldest(&mut self) {
+    fn drop_oldest(&mut self, mut lost: impl FnMut(&T)) {
         let mut excess = self.droppable_bytes - DROPPABLE_LIMIT / 2;
         let before = self.entries.len();
         let (mut bytes, mut droppable) = (self.bytes, self.droppable_bytes);
@@ -110,6 +111,7 @@ impl<T: Entry> Batch<T> {
             excess = excess.saturating_sub(weight);
             bytes -= weight;
             droppable -= weight;
+            lost(entry);
             false
         });
         (self.bytes, self.droppable_bytes, self.detached) = (bytes, droppable, kept);
@@ -219,10 +221,10 @@ pub(crate) struct Handle<C: Entry, E: Entry> {
 }
 
 impl<C: Entry, E: Entry> Handle<C, E> {
-    /// Queues a command, to leave with the next flush.
-    pub(crate) fn push(&self, command: C) {
+    /// Queues a command, to leave with the next flush. `lost` hears of each that is dropped for it.
+    pub(crate) fn push(&self, command: C, lost: impl FnMut(&C)) {
         let mut outbox = self.shared.outbox();
-        outbox.batch.push(command);
+        outbox.batch.push(command, lost);
         let first = outbox.since.is_none();
         if first {
             outbox.since = Some(Instant::now());
@@ -387,7 +389,7 @@ impl<C: Entry, E: Entry> Port<C, E> {
         }
         let mut inbox = self.shared.inbox();
         for event in events.drain(..) {
-            inbox.batch.push(event);
+            inbox.batch.push(event, |_| ());
         }
         self.shared.has_events.store(true, Ordering::Release);
         if inbox.waiting > 0 {
@@ -449,18 +451,18 @@ mod tests {
         let (handle, port) = pair::<Item, Item>(1000);
         let mut taken = Vec::new();
         assert_eq!(port.take_commands(&mut taken, Instant::now(), false).commands, Commands::None);
-        handle.push(item(1, 10, true));
+        handle.push(item(1, 10, true), |_| ());
         let now = Instant::now();
         let Commands::Until(due) = port.take_commands(&mut taken, now, false).commands else {
             panic!("the frame goes on")
         };
         assert!(due <= now + OVERDUE);
-        handle.push(item(2, 10, true));
+        handle.push(item(2, 10, true), |_| ());
         handle.flush();
         assert_eq!(port.take_commands(&mut taken, now, false).commands, Commands::Taken);
         assert_eq!(taken.drain(..).map(|item| item.number).collect::<Vec<_>>(), [1, 2]);
 
-        handle.push(item(3, 10, true));
+        handle.push(item(3, 10, true), |_| ());
         assert_eq!(port.take_commands(&mut taken, Instant::now() + OVERDUE, false).commands, Commands::Taken);
         assert_eq!(taken.len(), 1);
     }
@@ -473,7 +475,7 @@ mod tests {
         for turn in 0..3 {
             handle.shared.outbox().frames.note(begin + frame * turn);
         }
-        handle.push(item(1, 10, true));
+        handle.push(item(1, 10, true), |_| ());
         let mut taken = Vec::new();
         let soon = Instant::now() + OVERDUE + frame / 2;
         assert!(matches!(port.take_commands(&mut taken, soon, false).commands, Commands::Until(_)));
@@ -486,7 +488,7 @@ mod tests {
     #[test]
     fn much_leaves_without_a_flush() {
         let (handle, port) = pair::<Item, Item>(1000);
-        handle.push(item(1, ENOUGH_TO_LEAVE, true));
+        handle.push(item(1, ENOUGH_TO_LEAVE, true), |_| ());
         let mut taken = Vec::new();
         assert_eq!(port.take_commands(&mut taken, Instant::now(), false).commands, Commands::Taken);
     }
@@ -526,7 +528,7 @@ mod tests {
         let (handle, port) = pair::<Item, Item>(1000);
         assert!(!handle.waiter().wait_until_released(Duration::ZERO));
         assert!(!port.take_commands(&mut Vec::new(), Instant::now(), false).closed);
-        handle.push(item(1, 10, true));
+        handle.push(item(1, 10, true), |_| ());
         let second = Arc::clone(&handle.shared);
         drop(handle);
         let mut last = Vec::new();

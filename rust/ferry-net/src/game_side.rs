@@ -62,7 +62,16 @@ impl<C: Entry, E: Entry + From<Farewell>, P> GameSide<C, E, P> {
     ///
     /// [`LinkError::Gone`] once closed.
     pub(crate) fn push(&self, command: C) -> Result<(), LinkError> {
-        self.handle.as_ref().ok_or(LinkError::Gone)?.push(command);
+        self.push_or_lose(command, |_| ())
+    }
+
+    /// The same for what may get lost, or makes others get lost: `lost` hears of those.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::Gone`] once closed.
+    pub(crate) fn push_or_lose(&self, command: C, lost: impl FnMut(&C)) -> Result<(), LinkError> {
+        self.handle.as_ref().ok_or(LinkError::Gone)?.push(command, lost);
         Ok(())
     }
 

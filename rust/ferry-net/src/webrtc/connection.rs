@@ -447,7 +447,7 @@ impl Connection {
             return Err(LinkError::QueueFull(inner.shared.room.taken()));
         }
         view.shared.put(payload.len());
-        inner.side.push(Command::Send { channel, kind, payload, lossy })
+        inner.side.push_or_lose(Command::Send { channel, kind, payload, lossy }, |lost| inner.lost(lost))
     }
 
     /// Closes a channel, once what was put on it has arrived.
@@ -587,6 +587,15 @@ impl Inner {
         match self.state {
             ConnectionState::Closed | ConnectionState::Failed => Err(SignalingError::Closed),
             _ => Ok(()),
+        }
+    }
+
+    /// A message was dropped on its way to the network thread, for those behind it: it does not wait any more.
+    fn lost(&self, command: &Command) {
+        if let Command::Send { channel, payload, .. } = command
+            && let Some(channel) = self.channels.get(channel)
+        {
+            channel.shared.left(payload.len());
         }
     }
 
@@ -773,3 +782,6 @@ impl Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
