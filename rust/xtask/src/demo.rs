@@ -5,7 +5,7 @@
 //! every process said so and ended well. It is bounded in time, and only processes that were started here are ended.
 //! With `--window` a person plays instead: a server and a client in windows, until one of them is closed.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::build::Build;
 use crate::godot::Engine;
 use crate::rows::{Row, table};
-use crate::run::end_with_descendants;
+use crate::run::{end_with_descendants, hand_on_lines};
 use crate::{Outcome, godot, project};
 
 /// The scripted match takes some ten seconds, and gives itself up after 50.
@@ -277,18 +277,11 @@ impl Player {
     }
 }
 
-/// Passes lines on from a thread of its own, which ends with the process.
+/// Passes lines on that say something.
 fn pass_on(name: &'static str, from: impl Read + Send + 'static, to: SyncSender<Said>) {
-    std::thread::spawn(move || {
-        let mut reader = BufReader::new(from);
-        let mut line = Vec::new();
-        while reader.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
-            let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-            line.clear();
-            if !text.is_empty() && to.send(Said { name, line: text }).is_err() {
-                return;
-            }
-        }
+    hand_on_lines(from, move |line| {
+        let line = line.trim_end().to_owned();
+        line.is_empty() || to.send(Said { name, line }).is_ok()
     });
 }
 

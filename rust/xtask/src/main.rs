@@ -15,6 +15,7 @@ mod coturn;
 mod debian;
 mod demo;
 mod dependencies;
+mod flat_json;
 mod fuzz;
 mod godot;
 mod launcher;
@@ -51,7 +52,9 @@ cargo xtask COMMAND
   simulate [--seconds N] [--seed N]
                                   the random matches of ferry-enet, for longer or from a given seed
   fuzz [TARGET] [--minutes N]     fuzzes one target (nightly); without TARGET lists them
-  bench [ARGS]                    ferry-enet beside rusty_enet; ARGS go to the benchmark
+  bench [CASE ...] [--transport NAME] [--repeats N] [--list]
+        [--records FILE] [--from FILE] [--markdown FILE] [--picture FILE] [--webrtc-native FOLDER]
+                                  the engine's classes and Ferry's side by side; docs/performance.md tells more
   help                            this screen
 
 Variables

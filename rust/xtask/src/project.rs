@@ -44,7 +44,7 @@ pub(crate) fn prepare(engine: &Engine) -> Result<PathBuf, String> {
     lock.lock().map_err(failed)?;
 
     bring_addons(&workspace_root().join("addons"), &project.join("addons"))?;
-    list_extension(&state.join("extension_list.cfg"))?;
+    list_extension(&project, EXTENSION)?;
     let print = Fingerprint::of(&project, engine).0;
     let known = fs::read_to_string(state.join(FINGERPRINT)).unwrap_or_default();
     if known != print || !state.join(CLASS_LIST).is_file() {
@@ -68,7 +68,7 @@ fn bring_addons(from: &Path, to: &Path) -> Outcome {
     if !to.exists() && link(Path::new("../addons"), to).is_ok() {
         return Ok(());
     }
-    mirror(from, to, 0)
+    mirror(from, to)
 }
 
 #[cfg(unix)]
@@ -83,7 +83,11 @@ fn link(_from: &Path, _to: &Path) -> std::io::Result<()> {
 }
 
 /// Makes a folder the same as another: what has changed is copied, what is gone goes.
-fn mirror(from: &Path, to: &Path, depth: usize) -> Outcome {
+pub(crate) fn mirror(from: &Path, to: &Path) -> Outcome {
+    mirror_at(from, to, 0)
+}
+
+fn mirror_at(from: &Path, to: &Path, depth: usize) -> Outcome {
     let failed = |error: std::io::Error| format!("{}: {error}", to.display());
     if depth > DEEPEST {
         return Err(format!("{} lies too deep", from.display()));
@@ -92,7 +96,7 @@ fn mirror(from: &Path, to: &Path, depth: usize) -> Outcome {
     for entry in fs::read_dir(from).map_err(failed)?.filter_map(Result::ok) {
         let (source, place) = (entry.path(), to.join(entry.file_name()));
         if source.is_dir() {
-            mirror(&source, &place, depth + 1)?;
+            mirror_at(&source, &place, depth + 1)?;
         } else {
             copy_beside_and_move(&source, &place)?;
         }
@@ -113,18 +117,21 @@ fn mirror(from: &Path, to: &Path, depth: usize) -> Outcome {
     Ok(())
 }
 
-/// Adds our line; what else is listed stays.
-fn list_extension(list: &Path) -> Outcome {
-    let mut text = fs::read_to_string(list).unwrap_or_default();
-    if text.lines().any(|line| line.trim() == EXTENSION) {
+/// Has the engine load the extension of this manifest in a project; what else is listed stays.
+pub(crate) fn list_extension(project: &Path, manifest: &str) -> Outcome {
+    let list = project.join(".godot/extension_list.cfg");
+    let mut text = fs::read_to_string(&list).unwrap_or_default();
+    if text.lines().any(|line| line.trim() == manifest) {
         return Ok(());
     }
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }
-    text.push_str(EXTENSION);
+    text.push_str(manifest);
     text.push('\n');
-    fs::write(list, text).map_err(|error| format!("{}: {error}", list.display()))
+    let failed = |error: std::io::Error| format!("{}: {error}", list.display());
+    fs::create_dir_all(project.join(".godot")).map_err(failed)?;
+    fs::write(&list, text).map_err(failed)
 }
 
 fn import(project: &Path, engine: &Engine) -> Outcome {
@@ -204,23 +211,23 @@ mod tests {
         for file in ["one", "deep/two"] {
             fs::write(from.join(file), file).expect("a file to copy");
         }
-        mirror(&from, &to, 0).expect("it is mirrored");
+        mirror(&from, &to).expect("it is mirrored");
         assert_eq!(fs::read_to_string(to.join("deep/two")).expect("it is there"), "deep/two");
         fs::write(to.join("one.import"), "").expect("what the engine adds");
         fs::remove_dir_all(from.join("deep")).expect("it goes");
-        mirror(&from, &to, 0).expect("it is mirrored");
+        mirror(&from, &to).expect("it is mirrored");
         assert!(!to.join("deep").exists() && to.join("one").exists() && to.join("one.import").exists());
         fs::remove_dir_all(&folder).expect("the folder goes");
     }
 
     #[test]
     fn the_list_of_extensions_keeps_what_others_wrote() {
-        let file = std::env::temp_dir().join(format!("ferry-list-{}", std::process::id()));
-        fs::write(&file, "res://other.gdextension").expect("a list");
-        list_extension(&file).expect("it is added");
-        list_extension(&file).expect("it is there");
-        let text = fs::read_to_string(&file).expect("the list");
+        let folder = std::env::temp_dir().join(format!("ferry-list-{}", std::process::id()));
+        list_extension(&folder, "res://other.gdextension").expect("a list is made");
+        list_extension(&folder, EXTENSION).expect("it is added");
+        list_extension(&folder, EXTENSION).expect("it is there");
+        let text = fs::read_to_string(folder.join(".godot/extension_list.cfg")).expect("the list");
         assert_eq!(text, format!("res://other.gdextension\n{EXTENSION}\n"));
-        fs::remove_file(&file).expect("the file goes");
+        fs::remove_dir_all(&folder).expect("the folder goes");
     }
 }

@@ -153,6 +153,24 @@ impl Step {
     }
 }
 
+/// Hands each line to `take` on a thread of its own, which ends with what it reads or when `take` has had enough.
+pub(crate) fn hand_on_lines(
+    from: impl Read + Send + 'static,
+    mut take: impl FnMut(String) -> bool + Send + 'static,
+) {
+    std::thread::spawn(move || {
+        let mut reader = BufReader::new(from);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+            let text = String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']).to_owned();
+            line.clear();
+            if !take(text) {
+                return;
+            }
+        }
+    });
+}
+
 /// Prints and shows lines until the output ends. A grandchild that outlives the child may hold the pipe open, so the
 /// end of the child counts as well as the end of the output.
 fn pass_lines(
@@ -162,17 +180,7 @@ fn pass_lines(
 ) -> Result<ExitStatus, String> {
     let output = child.stdout.take().expect("the caller asked for a pipe");
     let (lines, arriving) = mpsc::sync_channel(LINES_IN_FLIGHT);
-    std::thread::spawn(move || {
-        let mut reader = BufReader::new(output);
-        let mut line = Vec::new();
-        while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-            let text = String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']).to_owned();
-            line.clear();
-            if lines.send(text).is_err() {
-                return;
-            }
-        }
-    });
+    hand_on_lines(output, move |line| lines.send(line).is_ok());
     loop {
         match arriving.recv_timeout(LOOK_EVERY) {
             Ok(line) => {

@@ -1,0 +1,221 @@
+extends "res://bench/bench.gd"
+## A server and many clients, in two processes. Each client sends `--up=` packets a tick; the server sends each client
+## `--down=` packets a tick, one by one, or with `--to_all` one for all. `--size=` bytes, `--mode=` of MultiplayerPeer.
+##
+## The server lets everybody in, then says "go" to each, takes part in `--warm=` ticks and measures `--ticks=` more.
+## Without packets either way it is a silent crowd; `--at_once=` clients are connecting at any moment.
+
+const GO := 71
+
+## A crowd that does not grow any more is all there will be: frames.
+const PATIENCE_FRAMES := 240
+
+## What is under way when everybody has sent his last comes within this: frames.
+const LAST_FRAMES := 60
+
+var _peer: MultiplayerPeer
+var _ids: Array[int] = []
+var _lost := 0
+var _received := 0
+var _put := 0
+var _payload := PackedByteArray()
+var _down := 0
+var _up := 0
+var _to_all := false
+var _poll_us := PackedInt64Array()
+var _read_us := PackedInt64Array()
+var _send_us := PackedInt64Array()
+
+
+func _measure() -> void:
+	_payload.resize(number("size", 64))
+	_down = number("down", 0)
+	_up = number("up", 0)
+	_to_all = options.has("to_all")
+	if options.role == "server":
+		await _serve()
+	else:
+		await _attend()
+
+
+func _serve() -> void:
+	var expected := number("n", 1)
+	await look_at_empty_loop()
+	_peer = open_server(expected)
+	_peer.peer_connected.connect(func(id: int) -> void: _ids.append(id))
+	_peer.peer_disconnected.connect(_on_peer_disconnected)
+	_peer.poll()
+	var resident := resident_kb()
+	print(MARK, "_OPEN")
+	var waited := 0
+	while _ids.size() < expected and waited < PATIENCE_FRAMES + 60 * 10 * int(_ids.is_empty()):
+		var before := _ids.size()
+		_peer.poll()
+		_read()
+		waited = waited + 1 if _ids.size() == before else 0
+		await process_frame
+	for frame in 60:
+		_peer.poll()
+		_read()
+		await process_frame
+	tell("joined", _ids.size())
+	tell("kb_per_connection", float(resident_kb() - resident) / maxi(_ids.size(), 1))
+	_received = 0
+	_peer.transfer_mode = MultiplayerPeer.TRANSFER_MODE_RELIABLE
+	_peer.set_target_peer(0)
+	_peer.put_packet(PackedByteArray([GO]))
+	_peer.transfer_mode = number("mode", MultiplayerPeer.TRANSFER_MODE_UNRELIABLE)
+	for tick in number("warm", 60):
+		_tick()
+		await process_frame
+	_poll_us.clear()
+	_read_us.clear()
+	_send_us.clear()
+	await _measured_ticks(number("ticks", 300))
+	# Nobody is sent anything any more; what is under way still comes.
+	_down = 0
+	var silent := 0
+	while silent < LAST_FRAMES:
+		var before := _received
+		_tick()
+		silent = silent + 1 if _received == before else 0
+		await process_frame
+	tell("put", _put)
+	tell("received", _received)
+	tell("lost", _lost)
+	_peer.close()
+
+
+func _measured_ticks(ticks: int) -> void:
+	var before := wire()
+	var begin := Time.get_ticks_usec()
+	var process := process_cpu()
+	var thread := thread_cpu()
+	for tick in ticks:
+		_tick()
+		await process_frame
+	var thread_us := (thread_cpu() - thread) / 1000.0
+	var process_us := (process_cpu() - process) / 1000.0
+	var seconds := (Time.get_ticks_usec() - begin) / 1e6
+	tell("game_ms", (thread_us / ticks - loop_thread_us) / 1000.0)
+	tell("cpu", (process_us - loop_process_us * ticks) / 1e6 / seconds)
+	tell("poll_ms", median(_poll_us) / 1000.0)
+	tell("read_ms", median(_read_us) / 1000.0)
+	tell("send_ms", median(_send_us) / 1000.0)
+	tell("ticks_per_s", ticks / seconds)
+	var after := wire()
+	tell("wire_packets", (after[0] - before[0]) / seconds)
+	tell("wire_kb", (after[1] - before[1]) / 1000.0 / seconds)
+
+
+func _tick() -> void:
+	var begin := Time.get_ticks_usec()
+	_peer.poll()
+	var polled := Time.get_ticks_usec()
+	_read()
+	var read := Time.get_ticks_usec()
+	if _to_all:
+		_peer.set_target_peer(0)
+		for packet in _down:
+			_peer.put_packet(_payload)
+	else:
+		for packet in _down:
+			for id in _ids:
+				_peer.set_target_peer(id)
+				_peer.put_packet(_payload)
+	_put += _down * _ids.size()
+	var sent := Time.get_ticks_usec()
+	_poll_us.append(polled - begin)
+	_read_us.append(read - polled)
+	_send_us.append(sent - read)
+
+
+func _read() -> void:
+	while _peer.get_available_packet_count() > 0:
+		_peer.get_packet()
+		_received += 1
+
+
+func _on_peer_disconnected(id: int) -> void:
+	_ids.erase(id)
+	_lost += 1
+
+
+func _attend() -> void:
+	var wanted := number("n", 1)
+	var at_once := number("at_once", 16)
+	var rounds := number("warm", 60) + number("ticks", 300)
+	var clients: Array[Client] = []
+	var connecting := 0
+	var begin := Time.get_ticks_usec()
+	var joined_us := 0
+	var joined := 0
+	var over := false
+	while not over:
+		while clients.size() < wanted and connecting < at_once:
+			clients.append(Client.new(open_client(), rounds * int(_up > 0), number("mode", 0)))
+			connecting += 1
+		connecting = 0
+		var now_joined := 0
+		over = clients.size() == wanted
+		for client in clients:
+			client.turn(_payload, _up)
+			connecting += int(client.is_connecting())
+			now_joined += int(client.has_joined)
+			over = over and client.is_over()
+		if now_joined > joined:
+			joined = now_joined
+			joined_us = Time.get_ticks_usec() - begin
+		await process_frame
+	var put := 0
+	var received := 0
+	for client in clients:
+		put += client.put
+		received += client.received
+	tell("join_ms", joined_us / 1000.0)
+	tell("joined_clients", joined)
+	tell("put", put)
+	tell("received", received)
+
+
+## One of them.
+class Client:
+	var peer: MultiplayerPeer
+	var has_joined := false
+	var put := 0
+	var received := 0
+	var _rounds: int
+	var _going := false
+	var _mode: int
+
+	func _init(of: MultiplayerPeer, rounds: int, mode: int) -> void:
+		peer = of
+		_rounds = rounds
+		_mode = mode
+
+	func turn(payload: PackedByteArray, up: int) -> void:
+		if is_over():
+			return
+		peer.poll()
+		if not has_joined:
+			has_joined = peer.get_connection_status() == MultiplayerPeer.CONNECTION_CONNECTED
+			if not has_joined:
+				return
+			peer.set_target_peer(1)
+			peer.transfer_mode = _mode as MultiplayerPeer.TransferMode
+		while peer.get_available_packet_count() > 0:
+			var packet := peer.get_packet()
+			if _going:
+				received += 1
+			elif packet.size() == 1 and packet[0] == GO:
+				_going = true
+		if _going and _rounds > 0:
+			_rounds -= 1
+			for number in up:
+				put += int(peer.put_packet(payload) == OK)
+
+	func is_connecting() -> bool:
+		return peer.get_connection_status() == MultiplayerPeer.CONNECTION_CONNECTING
+
+	func is_over() -> bool:
+		return peer.get_connection_status() == MultiplayerPeer.CONNECTION_DISCONNECTED

@@ -1,0 +1,80 @@
+extends "res://bench/bench.gd"
+## `--packets=` small reliable packets, all of them different, from one peer to another in the same process, polled at 60 Hz.
+## They are put `--burst=` a tick; what is refused is put in the next one. Packets a second from the first put to the last
+## read, and the longest that the game's thread was kept in a tick: by puts, and by polling and reading.
+
+const BYTES := 32
+
+var _server: MultiplayerPeer
+var _client: MultiplayerPeer
+var _payload := PackedByteArray()
+var _next := 0
+var _read := 0
+var _out_of_order := 0
+
+
+func _measure() -> void:
+	var packets := number("packets", 200000)
+	var burst := number("burst", packets)
+	_payload.resize(BYTES)
+	_server = open_server(1)
+	_client = open_client()
+	var ids: Array[int] = []
+	_server.peer_connected.connect(func(id: int) -> void: ids.append(id))
+	while not is_connected_peer(_client) or ids.is_empty():
+		_server.poll()
+		_client.poll()
+		await process_frame
+	_client.set_target_peer(1)
+	_client.transfer_mode = MultiplayerPeer.TRANSFER_MODE_RELIABLE
+	for frame in 60:
+		_client.poll()
+		_server.poll()
+		await process_frame
+	# The machine's own caches, queues and pages are warm for both.
+	await _flood(packets / 10, burst)
+	var cpu := process_cpu()
+	var begin := Time.get_ticks_usec()
+	var worst := await _flood(packets, burst)
+	var seconds := (Time.get_ticks_usec() - begin) / 1e6
+	tell("packets_per_s", _read / seconds)
+	tell("arrived", _read)
+	tell("out_of_order", _out_of_order)
+	tell("worst_put_ms", worst[0] / 1000.0)
+	tell("worst_read_ms", worst[1] / 1000.0)
+	tell("worst_tick_ms", worst[2] / 1000.0)
+	tell("cpu_us_per_packet", (process_cpu() - cpu) / 1000.0 / maxi(_read, 1))
+	_client.close()
+	_server.close()
+
+
+func _flood(packets: int, burst: int) -> PackedInt64Array:
+	_next = 0
+	_read = 0
+	var worst := PackedInt64Array([0, 0, 0])
+	var deadline := Time.get_ticks_msec() + 30000
+	while _read < packets and is_connected_peer(_client) and Time.get_ticks_msec() < deadline:
+		var begin := Time.get_ticks_usec()
+		_client.poll()
+		_put(mini(burst, packets - _next))
+		var between := Time.get_ticks_usec()
+		_server.poll()
+		while _server.get_available_packet_count() > 0:
+			var packet := _server.get_packet()
+			if packet.decode_u32(0) != _read:
+				_out_of_order += 1
+			_read += 1
+		var end := Time.get_ticks_usec()
+		worst[0] = maxi(worst[0], between - begin)
+		worst[1] = maxi(worst[1], end - between)
+		worst[2] = maxi(worst[2], end - begin)
+		await process_frame
+	return worst
+
+
+func _put(count: int) -> void:
+	for packet in count:
+		_payload.encode_u32(0, _next)
+		if _client.put_packet(_payload) != OK:
+			return
+		_next += 1
