@@ -15,6 +15,7 @@ pub mod create_error;
 mod endpoint;
 pub mod enet;
 mod game_side;
+mod id_map;
 pub mod limits;
 pub mod link;
 mod lock;

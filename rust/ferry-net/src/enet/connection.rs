@@ -10,7 +10,6 @@
 //! What is seen of a link ([`Connection::phase`], for one) changes only when its event is fetched, or when the game itself
 //! ends it.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -28,6 +27,7 @@ use super::settings::{HostSettings, MAX_CHANNELS};
 use crate::create_error::CreateError;
 use crate::endpoint;
 use crate::game_side::GameSide;
+use crate::id_map::IdMap;
 use crate::limits::{CLOSE_BOUND, Limits};
 use crate::link::{LinkError, LinkId};
 use crate::lock::lock;
@@ -46,7 +46,7 @@ pub struct Connection {
 
 struct Inner {
     side: GameSide<Command, Notice, Parts>,
-    links: BTreeMap<LinkId, LinkView>,
+    links: IdMap<LinkId, LinkView>,
     guests: Arc<Guests>,
     totals: Arc<Totals>,
     next_link: Arc<AtomicU32>,
@@ -98,7 +98,7 @@ impl Connection {
         let frees_port = settings.frees_port || settings.port != 0;
         let inner = Inner {
             side: GameSide::new(handle, parts, start, frees_port),
-            links: BTreeMap::new(),
+            links: IdMap::default(),
             guests,
             totals,
             next_link,
@@ -247,7 +247,9 @@ impl Connection {
 
     /// Every link that is being made, stands or is being ended.
     pub fn links(&self) -> Vec<LinkId> {
-        self.lock().links.keys().copied().collect()
+        let mut links: Vec<LinkId> = self.lock().links.keys().copied().collect();
+        links.sort_unstable();
+        links
     }
 
     /// Where a link stands; `None` once it has ended.

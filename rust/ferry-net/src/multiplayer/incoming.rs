@@ -1,9 +1,10 @@
 //! Packets that have come and wait to be read.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use crate::id_map::IdMap;
 use crate::packet::TransferMode;
 
 /// What a packet costs besides its bytes, about: a limit that counted bytes alone would let a flood of tiny ones take fifty
@@ -27,7 +28,7 @@ pub struct Packet {
 pub(super) struct Incoming {
     packets: VecDeque<Packet>,
     /// How many of them are from whom.
-    of: HashMap<i32, usize>,
+    of: IdMap<i32, usize>,
     bytes: usize,
     /// The packet that was taken last: the engine reads its bytes where they are.
     lent: Bytes,

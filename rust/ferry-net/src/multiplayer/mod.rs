@@ -18,7 +18,7 @@ mod endings;
 mod incoming;
 mod send;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 pub use carrier::{Carrier, Event, Manners, Upcoming};
@@ -29,6 +29,7 @@ use departures::Departures;
 use endings::HeldEnd;
 use incoming::Incoming;
 
+use crate::id_map::IdMap;
 use crate::limits::{CLOSE_BOUND, Limits};
 use crate::link::LinkId;
 use crate::packet::{PacketMaker, TransferMode};
@@ -122,8 +123,8 @@ pub struct Multiplayer<C: Carrier> {
     status: Status,
     unique_id: i32,
     carriers: BTreeMap<i32, C>,
-    peers: HashMap<i32, Peer>,
-    ids: HashMap<(i32, LinkId), i32>,
+    peers: IdMap<i32, Peer>,
+    ids: IdMap<(i32, LinkId), i32>,
     incoming: Incoming,
     departures: Departures,
     steps: VecDeque<Step>,
@@ -149,8 +150,8 @@ impl<C: Carrier> Default for Multiplayer<C> {
             status: Status::Disconnected,
             unique_id: 0,
             carriers: BTreeMap::new(),
-            peers: HashMap::new(),
-            ids: HashMap::new(),
+            peers: IdMap::default(),
+            ids: IdMap::default(),
             incoming: Incoming::default(),
             departures: Departures::default(),
             steps: VecDeque::new(),

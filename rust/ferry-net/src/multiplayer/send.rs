@@ -59,10 +59,11 @@ impl<C: Carrier> Multiplayer<C> {
             return Err(PutError::NotConnected);
         }
         let target = self.target;
-        if !self.is_somebody(target) {
+        let known = self.peers.get(&target);
+        if known.is_none() && !self.is_somebody(target) {
             return Err(PutError::UnknownTarget(target));
         }
-        if self.peers.get(&target).is_some_and(|peer| peer.awaited) {
+        if known.is_some_and(|peer| peer.awaited) {
             return Err(PutError::Link(target, LinkError::NotConnected));
         }
         let payload = self.maker.make(bytes);
@@ -86,12 +87,13 @@ impl<C: Carrier> Multiplayer<C> {
         C::MANNERS.fails_when_leaving && self.role == Some(Role::Client)
     }
 
+    /// Whether packets may be meant for a target that is nobody's id.
     fn is_somebody(&self, target: i32) -> bool {
         let known = |id| self.peers.contains_key(&id);
         match target {
             0 => true,
             ..0 => !C::MANNERS.checks_excluded || target.checked_neg().is_some_and(known),
-            _ => known(target) || C::MANNERS.clients_reach_anybody && self.role == Some(Role::Client),
+            _ => C::MANNERS.clients_reach_anybody && self.role == Some(Role::Client),
         }
     }
 

@@ -30,6 +30,7 @@ use crate::bind_address::BindAddress;
 use crate::create_error::CreateError;
 use crate::endpoint;
 use crate::game_side::GameSide;
+use crate::id_map::IdMap;
 use crate::limits::{CLOSE_BOUND, Limits};
 use crate::link::{LinkError, LinkId};
 use crate::lock::lock;
@@ -52,7 +53,7 @@ pub struct Sockets {
 
 struct Inner {
     side: GameSide<Command, Notice, Parts>,
-    links: BTreeMap<LinkId, LinkView>,
+    links: IdMap<LinkId, LinkView>,
     /// What is left to tell of links that have ended; of the last ones, if there were very many.
     departed: BTreeMap<LinkId, Departed>,
     common: Arc<Common>,
@@ -85,7 +86,7 @@ pub fn open_server(
     let listener = bind.open(|ip| listen_at(ip, port)).map_err(CreateError::Bind)?;
     let local_port = listener.local_addr().map_err(CreateError::Bind)?.port();
     let common = Common::new(identity, configured, Goodbye::new(GOING_AWAY, ""));
-    Ok(Sockets::open(Ends::Guests(listener), BTreeMap::new(), common, local_port, limits))
+    Ok(Sockets::open(Ends::Guests(listener), IdMap::default(), common, local_port, limits))
 }
 
 /// Opens a game's client and begins to connect. The server gives it its id.
@@ -160,7 +161,7 @@ fn one_link(
 ) -> Result<(Sockets, LinkId), CreateError> {
     let configured = Configured::new(settings).map_err(CreateError::Invalid)?;
     let common = Common::new(None, configured, Goodbye::new(NORMAL, ""));
-    let links = BTreeMap::from([(ONLY, view)]);
+    let links = IdMap::from_iter([(ONLY, view)]);
     Ok((Sockets::open(ends, links, common, 0, limits), ONLY))
 }
 
@@ -198,7 +199,7 @@ impl LinkView {
 impl Sockets {
     fn open(
         ends: Ends,
-        links: BTreeMap<LinkId, LinkView>,
+        links: IdMap<LinkId, LinkView>,
         common: Common,
         local_port: u16,
         limits: Limits,
@@ -471,7 +472,7 @@ impl Inner {
     }
 
     fn all_depart(&mut self) {
-        while let Some(link) = self.links.keys().next().copied() {
+        for link in self.links.keys().copied().collect::<Vec<_>>() {
             self.depart(link, None);
         }
     }

@@ -1,7 +1,5 @@
 //! The driver's table of links: by their name, and by the protocol's.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use ferry_enet::{Host, PeerId};
 
 use crate::enet::link::LinkShared;
+use crate::id_map::IdMap;
 use crate::link::LinkId;
 
 /// A link that stands, or is being ended.
@@ -32,7 +31,7 @@ impl Link {
 
 /// All links of an endpoint.
 pub(super) struct Links {
-    by_id: HashMap<LinkId, u16, BuildHasherDefault<IdHasher>>,
+    by_id: IdMap<LinkId, u16>,
     by_slot: Vec<Option<Link>>,
     /// Slots of links that have room to give back.
     unsettled: Vec<u16>,
@@ -41,7 +40,7 @@ pub(super) struct Links {
 
 impl Links {
     pub(super) fn new(next_id: Arc<AtomicU32>) -> Self {
-        Self { by_id: HashMap::default(), by_slot: Vec::new(), unsettled: Vec::new(), next_id }
+        Self { by_id: IdMap::default(), by_slot: Vec::new(), unsettled: Vec::new(), next_id }
     }
 
     /// A name that no link of this endpoint has had.
@@ -124,25 +123,5 @@ impl Links {
                 link.shared.publish(stats, host.address(link.peer).copied());
             }
         }
-    }
-}
-
-/// Names of links are numbers in a row: spread well enough by one multiplication.
-#[derive(Default)]
-pub(super) struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u32(u32::from(*byte));
-        }
-    }
-
-    fn write_u32(&mut self, number: u32) {
-        self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     }
 }
