@@ -132,6 +132,9 @@ struct Outbox<C> {
     since: Option<Instant>,
     flush: bool,
     closed: bool,
+    /// The driver looks again by itself at this time: what is queued until then need not wake it. A game at its steady pace
+    /// rings once a frame so, when it flushes.
+    looked_at: Option<Instant>,
     frames: Frames,
 }
 
@@ -197,6 +200,7 @@ pub(crate) fn pair<C: Entry, E: Entry>(inbound_limit: usize) -> (Handle<C, E>, P
             since: None,
             flush: false,
             closed: false,
+            looked_at: None,
             frames: Frames::default(),
         }),
         bell: Notify::new(),
@@ -231,8 +235,9 @@ impl<C: Entry, E: Entry> Handle<C, E> {
         }
         let enough = !outbox.flush && outbox.batch.bytes >= ENOUGH_TO_LEAVE;
         outbox.flush |= enough;
+        let unseen = first && outbox.looked_at.is_none();
         drop(outbox);
-        if first || enough {
+        if unseen || enough {
             self.shared.bell.notify_one();
         }
     }
@@ -338,20 +343,11 @@ pub(crate) struct Port<C: Entry, E: Entry> {
     shared: Arc<Shared<C, E>>,
 }
 
-/// What there is to take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Commands {
-    /// Nothing is queued.
-    None,
-    /// Something is, but its frame goes on: look again at this time.
-    Until(Instant),
-    /// They were taken.
-    Taken,
-}
-
-/// What was taken.
+/// What came of looking for commands.
 pub(crate) struct Taken {
-    pub(crate) commands: Commands,
+    /// Look again at this time, if nothing happens before: something is queued whose frame goes on, or the game sends in every
+    /// frame.
+    pub(crate) look_at: Option<Instant>,
     /// The game's side wants this endpoint to end: these commands were the last.
     pub(crate) closed: bool,
 }
@@ -362,14 +358,17 @@ impl<C: Entry, E: Entry> Port<C, E> {
         let mut outbox = self.shared.outbox();
         let closed = outbox.closed;
         let flush = std::mem::take(&mut outbox.flush) || now_or_never || closed;
-        let Some(since) = outbox.since else { return Taken { commands: Commands::None, closed } };
-        let due = since + outbox.frames.patience();
-        if !flush && now < due {
-            return Taken { commands: Commands::Until(due), closed };
-        }
-        outbox.batch.take(commands);
-        outbox.since = None;
-        Taken { commands: Commands::Taken, closed }
+        let patience = outbox.frames.patience();
+        outbox.looked_at = match outbox.since {
+            None => outbox.looked_at.filter(|at| *at > now),
+            Some(since) if !flush && now < since + patience => Some(since + patience),
+            Some(_) => {
+                outbox.batch.take(commands);
+                outbox.since = None;
+                Some(now + patience)
+            }
+        };
+        Taken { look_at: outbox.looked_at, closed }
     }
 
     /// Whether more events are taken in. If not, the bell will ring when they are.
@@ -446,25 +445,55 @@ mod tests {
         Item { number, size, reliable }
     }
 
+    /// Which items a look brings, and when the next look is.
+    fn look(port: &Port<Item, Item>, now: Instant) -> (Vec<usize>, Option<Instant>) {
+        let mut taken = Vec::new();
+        let look_at = port.take_commands(&mut taken, now, false).look_at;
+        (taken.into_iter().map(|item| item.number).collect(), look_at)
+    }
+
     #[test]
     fn commands_leave_with_the_flush_or_when_overdue() {
         let (handle, port) = pair::<Item, Item>(1000);
-        let mut taken = Vec::new();
-        assert_eq!(port.take_commands(&mut taken, Instant::now(), false).commands, Commands::None);
+        assert_eq!(look(&port, Instant::now()), (vec![], None));
         handle.push(item(1, 10, true), |_| ());
         let now = Instant::now();
-        let Commands::Until(due) = port.take_commands(&mut taken, now, false).commands else {
-            panic!("the frame goes on")
-        };
-        assert!(due <= now + OVERDUE);
+        let (taken, due) = look(&port, now);
+        assert!(taken.is_empty() && due.is_some_and(|due| due <= now + OVERDUE), "the frame goes on");
         handle.push(item(2, 10, true), |_| ());
         handle.flush();
-        assert_eq!(port.take_commands(&mut taken, now, false).commands, Commands::Taken);
-        assert_eq!(taken.drain(..).map(|item| item.number).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(look(&port, now).0, [1, 2]);
 
         handle.push(item(3, 10, true), |_| ());
-        assert_eq!(port.take_commands(&mut taken, Instant::now() + OVERDUE, false).commands, Commands::Taken);
-        assert_eq!(taken.len(), 1);
+        assert_eq!(look(&port, Instant::now() + OVERDUE).0, [3]);
+    }
+
+    #[test]
+    fn a_game_that_sends_in_every_frame_rings_when_it_flushes_only() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let rings = |port: &Port<Item, Item>| {
+            runtime.block_on(async { tokio::time::timeout(Duration::ZERO, port.rung()).await.is_ok() })
+        };
+        let (handle, port) = pair::<Item, Item>(1000);
+        handle.push(item(1, 10, true), |_| ());
+        assert!(rings(&port), "nobody looks yet");
+        handle.flush();
+        assert!(rings(&port));
+        let now = Instant::now();
+        let (taken, next_look) = look(&port, now);
+        assert_eq!(taken, [1]);
+        let next_look = next_look.expect("the next frame is looked out for");
+
+        handle.push(item(2, 10, true), |_| ());
+        assert!(!rings(&port), "the driver looks by itself");
+        let (taken, due) = look(&port, next_look);
+        assert!(taken == [2] || due.is_some(), "nothing stays behind");
+        look(&port, next_look + LONGEST_FRAME);
+
+        // A game that has nothing to say is not looked after for ever.
+        assert_eq!(look(&port, next_look + 2 * LONGEST_FRAME).1, None);
+        handle.push(item(3, 10, true), |_| ());
+        assert!(rings(&port));
     }
 
     #[test]
@@ -476,10 +505,9 @@ mod tests {
             handle.shared.outbox().frames.note(begin + frame * turn);
         }
         handle.push(item(1, 10, true), |_| ());
-        let mut taken = Vec::new();
         let soon = Instant::now() + OVERDUE + frame / 2;
-        assert!(matches!(port.take_commands(&mut taken, soon, false).commands, Commands::Until(_)));
-        assert_eq!(port.take_commands(&mut taken, soon + frame, false).commands, Commands::Taken);
+        assert_eq!(look(&port, soon).0, []);
+        assert_eq!(look(&port, soon + frame).0, [1]);
         // A loading screen is not.
         handle.shared.outbox().frames.note(begin + Duration::from_secs(9));
         assert_eq!(handle.shared.outbox().frames.patience(), LONGEST_FRAME + OVERDUE);
@@ -489,8 +517,7 @@ mod tests {
     fn much_leaves_without_a_flush() {
         let (handle, port) = pair::<Item, Item>(1000);
         handle.push(item(1, ENOUGH_TO_LEAVE, true), |_| ());
-        let mut taken = Vec::new();
-        assert_eq!(port.take_commands(&mut taken, Instant::now(), false).commands, Commands::Taken);
+        assert_eq!(look(&port, Instant::now()).0, [1]);
     }
 
     #[test]

@@ -140,7 +140,6 @@ fn start() -> std::io::Result<Running> {
     Ok(Running { handle, join, stop })
 }
 
-/// Ends when there was nothing to do for some time, or when told to.
 /// Waits until something is due; for ever, if nothing is.
 pub(crate) async fn until(due: Option<Instant>) {
     match due {
@@ -149,6 +148,7 @@ pub(crate) async fn until(due: Option<Instant>) {
     }
 }
 
+/// Ends when there was nothing to do for some time, or when told to.
 async fn until_idle(mut stopping: watch::Receiver<Stop>) {
     let mut seen = network().begun;
     loop {

@@ -124,6 +124,8 @@ pub struct Multiplayer<C: Carrier> {
     unique_id: i32,
     carriers: BTreeMap<i32, C>,
     peers: IdMap<i32, Peer>,
+    /// The ids of all peers, in order: what is meant for all goes through them without a list of its own.
+    in_order: Vec<i32>,
     ids: IdMap<(i32, LinkId), i32>,
     incoming: Incoming,
     departures: Departures,
@@ -151,6 +153,7 @@ impl<C: Carrier> Default for Multiplayer<C> {
             unique_id: 0,
             carriers: BTreeMap::new(),
             peers: IdMap::default(),
+            in_order: Vec::new(),
             ids: IdMap::default(),
             incoming: Incoming::default(),
             departures: Departures::default(),
@@ -326,10 +329,16 @@ impl<C: Carrier> Multiplayer<C> {
         self.peers
             .insert(id, Peer { carrier, link, serial: self.next_serial, leaving: false, awaited: false });
         self.ids.insert((carrier, link), id);
+        if let Err(place) = self.in_order.binary_search(&id) {
+            self.in_order.insert(place, id);
+        }
     }
 
     fn remove(&mut self, id: i32) -> Option<Peer> {
         let peer = self.peers.remove(&id)?;
+        if let Ok(place) = self.in_order.binary_search(&id) {
+            self.in_order.remove(place);
+        }
         self.ids.remove(&(peer.carrier, peer.link));
         if let Some(stats) = self.carriers.get(&peer.carrier).and_then(|carrier| carrier.stats(peer.link)) {
             self.departures.note_stats(id, stats);
@@ -544,7 +553,8 @@ impl<C: Carrier> Multiplayer<C> {
     }
 
     fn close_keeping_steps(&mut self) {
-        for id in self.peers.keys().copied().collect::<Vec<_>>() {
+        // From the end, so that none has to move up.
+        while let Some(id) = self.in_order.last().copied() {
             self.departures.note_if_unknown(id, Reason::LocalClose.into());
             self.remove(id);
         }
@@ -667,9 +677,7 @@ impl<C: Carrier> Multiplayer<C> {
 
     /// The ids of all peers, in order.
     pub fn peer_ids(&self) -> Vec<i32> {
-        let mut ids: Vec<i32> = self.peers.keys().copied().collect();
-        ids.sort_unstable();
-        ids
+        self.in_order.clone()
     }
 
     /// Packets without bytes that came; the engine has no use for them.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{Carrier, Multiplayer, Role, Status};
-use crate::link::LinkError;
+use crate::link::{LinkError, LinkId};
 use crate::peer_id::PeerId;
 use crate::reason::{Farewell, Reason};
 
@@ -59,23 +59,32 @@ impl<C: Carrier> Multiplayer<C> {
             return Err(PutError::NotConnected);
         }
         let target = self.target;
-        let known = self.peers.get(&target);
-        if known.is_none() && !self.is_somebody(target) {
-            return Err(PutError::UnknownTarget(target));
-        }
-        if known.is_some_and(|peer| peer.awaited) {
-            return Err(PutError::Link(target, LinkError::NotConnected));
-        }
+        // Looked up once: the engine sends an RPC to all with a put for each.
+        let way = match self.peers.get(&target).filter(|_| target > 0) {
+            Some(peer) if peer.awaited => return Err(PutError::Link(target, LinkError::NotConnected)),
+            Some(peer) => Some((peer.carrier, peer.link)),
+            None if self.is_somebody(target) => None,
+            None => return Err(PutError::UnknownTarget(target)),
+        };
         let payload = self.maker.make(bytes);
         if C::MANNERS.clients_have_one_way && self.role == Some(Role::Client) {
             return self.put_to(PeerId::SERVER.get(), payload);
         }
         if target > 0 {
-            return self.put_to(target, payload);
+            let (carrier, link) = way.ok_or(PutError::UnknownTarget(target))?;
+            return self.put_by(carrier, link, target, payload);
         }
+        self.put_to_all_but(target.checked_neg(), &payload)
+    }
+
+    fn put_to_all_but(&mut self, excluded: Option<i32>, payload: &Bytes) -> Result<(), PutError> {
         let mut outcome = Ok(());
-        let excluded = target.checked_neg();
-        for id in self.peer_ids().into_iter().filter(|id| Some(*id) != excluded) {
+        let mut place = 0;
+        while let Some(id) = self.in_order.get(place).copied() {
+            place += 1;
+            if Some(id) == excluded {
+                continue;
+            }
             if let Err(error) = self.put_to(id, payload.clone()) {
                 outcome = Err(error);
             }
@@ -98,7 +107,12 @@ impl<C: Carrier> Multiplayer<C> {
     }
 
     fn put_to(&mut self, id: i32, payload: Bytes) -> Result<(), PutError> {
-        let Some((carrier, link)) = self.way_to(id) else { return Err(PutError::UnknownTarget(id)) };
+        let Some(peer) = self.peers.get(&id) else { return Err(PutError::UnknownTarget(id)) };
+        self.put_by(peer.carrier, peer.link, id, payload)
+    }
+
+    fn put_by(&mut self, carrier: i32, link: LinkId, id: i32, payload: Bytes) -> Result<(), PutError> {
+        let Some(carrier) = self.carriers.get(&carrier) else { return Err(PutError::UnknownTarget(id)) };
         let outcome = carrier.send(link, self.channel, self.mode, payload);
         match outcome {
             Ok(()) => Ok(()),

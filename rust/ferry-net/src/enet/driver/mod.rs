@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 use super::command::{Command, Event, Made, Notice};
 use super::guests::Guests;
 use super::link::LinkShared;
-use crate::endpoint::{Commands, Port};
+use crate::endpoint::Port;
 use crate::limits::{GOODBYE, Limits};
 use crate::link::LinkId;
 use crate::lock::lock;
@@ -43,8 +43,12 @@ const BATCHES_PER_TURN: usize = 32;
 /// Datagrams sent in a turn, about.
 const SENT_PER_TURN: usize = 2048;
 
-/// Events handed over in a turn, about. Room is asked for as often.
+/// Events handed over at once, about. Room is asked for as often.
 const EVENTS_PER_STEP: usize = 512;
+
+/// As many steps hand over what a batch brings, but for packets of a few bytes that fill their datagrams; those wait for
+/// the next.
+const STEPS_PER_BATCH: usize = 8;
 
 /// A socket that is never dry, because of a flood, holds time-outs up for this long at most.
 const TIMEOUTS_WAIT_FOR_READING: Duration = Duration::from_millis(100);
@@ -154,8 +158,8 @@ struct Published {
 struct Rest {
     /// There is more to do at once.
     more: bool,
-    /// The game's commands are due then.
-    commands_at: Option<Instant>,
+    /// The game's commands are to be looked at again then.
+    look_at: Option<Instant>,
 }
 
 impl Driver {
@@ -179,7 +183,7 @@ impl Driver {
                 tokio::task::yield_now().await;
                 continue;
             }
-            let due = self.next_due(rest.commands_at);
+            let due = self.next_due(rest.look_at);
             let stopping_is_news = !stopping.asked();
             tokio::select! {
                 biased;
@@ -201,18 +205,14 @@ impl Driver {
         commands: &mut Vec<Command>,
         stopping: bool,
     ) -> std::io::Result<Option<Rest>> {
-        let mut commands_at = None;
         let taken = port.take_commands(commands, Instant::now(), stopping);
-        if let Commands::Until(at) = taken.commands {
-            commands_at = Some(at);
-        }
         for command in commands.drain(..) {
             self.obey(command);
         }
         if self.goodbye_until.is_none() && (stopping || taken.closed) {
             self.begin_goodbye();
         }
-        let dry = self.read()?;
+        let dry = self.read(port)?;
         self.pass_time(dry);
         let room = self.hand_over(port);
         let idle = self.send()?;
@@ -223,17 +223,23 @@ impl Driver {
             return Ok(None);
         }
         let more = !dry || !room || (!idle && !self.blocked);
-        Ok(Some(Rest { more, commands_at }))
+        Ok(Some(Rest { more, look_at: taken.look_at }))
     }
 
-    /// Reads the socket; false if there may be more in it.
-    fn read(&mut self) -> std::io::Result<bool> {
+    /// Reads the socket; false if there may be more in it. What comes is handed over batch by batch: a burst of one peer may
+    /// be more than waits in the protocol for it, which drops unreliable packets beyond.
+    fn read(&mut self, port: &Port<Command, Notice>) -> std::io::Result<bool> {
         for _ in 0..BATCHES_PER_TURN {
             let now = self.clock.now();
             let host = &mut self.host;
             let read = self.socket.receive(|from, datagram| host.handle_input(now, from, datagram))?;
             if read == 0 {
                 return Ok(true);
+            }
+            for _ in 0..STEPS_PER_BATCH {
+                if self.fetch(port) {
+                    break;
+                }
             }
         }
         Ok(false)
@@ -254,10 +260,23 @@ impl Driver {
         }
     }
 
-    /// Fetches the protocol's events and hands them to the game; false if there are more and there is room.
+    /// Hands over to the game what has happened; false if there is more and there is room.
     fn hand_over(&mut self, port: &Port<Command, Notice>) -> bool {
-        let closing = self.goodbye_until.is_some();
-        self.full = !closing && !port.has_room();
+        let complete = self.fetch(port);
+        if self.full {
+            return true;
+        }
+        // After what has come: an answer may be among it.
+        while let Some(next) = self.attempts.take_due(Instant::now()) {
+            self.go_on_trying(next);
+        }
+        self.deliver(port);
+        complete
+    }
+
+    /// Fetches the protocol's events and hands them to the game; false if there are more and there is room.
+    fn fetch(&mut self, port: &Port<Command, Notice>) -> bool {
+        self.full = self.goodbye_until.is_none() && !port.has_room();
         if self.full {
             return true;
         }
@@ -269,15 +288,15 @@ impl Driver {
             };
             self.translate(event);
         }
-        // After what has come: an answer may be among it.
-        while let Some(next) = self.attempts.take_due(Instant::now()) {
-            self.go_on_trying(next);
-        }
-        if closing {
+        self.deliver(port);
+        complete
+    }
+
+    fn deliver(&mut self, port: &Port<Command, Notice>) {
+        if self.goodbye_until.is_some() {
             self.notices.clear();
         }
         port.deliver(&mut self.notices);
-        complete
     }
 
     fn translate(&mut self, event: ferry_enet::Event) {
@@ -441,13 +460,13 @@ impl Driver {
     }
 
     /// When there is something to do if nothing else happens.
-    fn next_due(&self, commands_at: Option<Instant>) -> Option<Instant> {
+    fn next_due(&self, look_at: Option<Instant>) -> Option<Instant> {
         let protocol = self.host.poll_timeout().map(|at| self.clock.instant(at));
         let stats = self.host.stats();
         let unpublished = stats.datagrams_received + stats.datagrams_sent != self.published.datagrams;
         let publish = unpublished.then(|| self.published.at + PUBLISH_EVERY);
         let attempts = self.attempts.next_due().filter(|_| !self.full);
-        [protocol, commands_at, attempts, self.goodbye_until, publish].into_iter().flatten().min()
+        [protocol, look_at, attempts, self.goodbye_until, publish].into_iter().flatten().min()
     }
 }
 

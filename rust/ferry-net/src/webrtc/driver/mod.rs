@@ -21,7 +21,7 @@ use super::connection::ConnectionShared;
 use super::identity::Identity;
 use super::settings::Settings;
 use super::stack::{Setup, Stack};
-use crate::endpoint::{Commands, Port};
+use crate::endpoint::Port;
 use crate::limits::{GOODBYE, Limits};
 use crate::reason::{Farewell, Reason};
 use crate::runtime::{Stopping, until};
@@ -84,8 +84,8 @@ struct Driver {
 struct Rest {
     /// There is more to do at once.
     more: bool,
-    /// The game's commands are due then.
-    commands_at: Option<Instant>,
+    /// The game's commands are to be looked at again then.
+    look_at: Option<Instant>,
 }
 
 impl Driver {
@@ -100,7 +100,7 @@ impl Driver {
                 tokio::task::yield_now().await;
                 continue;
             }
-            let due = [self.stack.poll_timeout(), rest.commands_at, self.next_publishing()];
+            let due = [self.stack.poll_timeout(), rest.look_at, self.next_publishing()];
             let due = due.into_iter().flatten().min();
             let stopping_is_news = !stopping.asked();
             tokio::select! {
@@ -117,11 +117,7 @@ impl Driver {
 
     /// Does everything once.
     fn turn(&mut self, port: &Port<Command, Notice>, commands: &mut Vec<Command>, stopping: bool) -> Rest {
-        let mut commands_at = None;
         let taken = port.take_commands(commands, Instant::now(), stopping);
-        if let Commands::Until(at) = taken.commands {
-            commands_at = Some(at);
-        }
         for command in commands.drain(..) {
             self.obey(command);
         }
@@ -140,7 +136,7 @@ impl Driver {
         let idle = self.sockets.transmit(&mut self.stack, &self.outside);
         self.stack.go_on_leaving(Instant::now());
         self.publish();
-        Rest { more: !dry || !idle, commands_at }
+        Rest { more: !dry || !idle, look_at: taken.look_at }
     }
 
     fn obey(&mut self, command: Command) {

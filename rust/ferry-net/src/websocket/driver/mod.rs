@@ -33,7 +33,7 @@ use super::link::{LinkShared, Order};
 use super::pump::PumpEnd;
 use super::settings::Settings;
 use super::wire::Traffic;
-use crate::endpoint::{Commands, Port};
+use crate::endpoint::Port;
 use crate::limits::{GOODBYE, Limits};
 use crate::link::LinkId;
 use crate::lock::lock;
@@ -400,7 +400,6 @@ async fn attend(shared: &Arc<Shared>, door: &mut Option<Door>, tasks: &mut Tasks
         }
         // The bell may have rung for it.
         shared.wake_paused();
-        let due = if let Commands::Until(at) = taken.commands { Some(at) } else { None };
         // Commands are looked at in each round, so the bell comes last: a game that rings all the time must not keep guests
         // outside.
         tokio::select! {
@@ -412,7 +411,7 @@ async fn attend(shared: &Arc<Shared>, door: &mut Option<Door>, tasks: &mut Tasks
             }
             () = tasks.ended() => {}
             () = shared.port.rung() => {}
-            () = until(due) => {}
+            () = until(taken.look_at) => {}
             () = stopping.wait() => {}
         }
     }

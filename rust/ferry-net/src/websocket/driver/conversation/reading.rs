@@ -3,6 +3,7 @@
 //! Everything here is somebody's who may be hostile: pings are borne up to a bound, large messages in part wait for their
 //! share of the room, and what breaks the rules is answered with a goodbye that says so.
 
+use std::cell::Cell;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
@@ -27,16 +28,23 @@ use crate::websocket::link::Kind;
 /// Messages read in a turn, about.
 const MESSAGES_IN_A_TURN: usize = 512;
 
+thread_local! {
+    /// The list of what a turn reads. Empty between turns, so one serves all links: most turns read a message or none, and
+    /// a list of each turn's own would cost an allocation for each of them.
+    static NOTICES: Cell<Vec<Notice>> = const { Cell::new(Vec::new()) };
+}
+
 impl Conversation {
     /// Reads what there is, as far as the game takes it.
     pub(super) fn read(&mut self, context: &mut Context<'_>) -> Poll<Ended> {
-        let mut notices = Vec::new();
+        let mut notices = NOTICES.take();
         let before = self.stream.get_ref().received();
         let outcome = self.read_into(context, &mut notices);
         if self.stream.get_ref().received() > before {
             self.alive.heard(Instant::now());
         }
         self.shared.port.deliver(&mut notices);
+        NOTICES.set(notices);
         outcome
     }
 
