@@ -11,7 +11,11 @@
 //! larger ones that are next, one at a time (the *reserve*). When something was refused, its channel comes first:
 //! senders send in the order they were given, and what they sent first may fill their window until it is taken.
 //!
-//! So a peer holds its limit, one packet of the largest size, and a window's worth for each channel at most.
+//! A packet of many pieces comes out all at once, and would close the event queue to what is behind it in the same batch of
+//! datagrams: that would have to be sent again, a pause for each large packet. So one such packet is *excused* until it is
+//! fetched, if it is not huge: those take long enough to come for a pause not to matter.
+//!
+//! So a peer holds its limit, an excused packet, one of the largest size, and a window's worth for each channel at most.
 
 use bytes::Bytes;
 
@@ -24,9 +28,14 @@ pub(crate) const PACKET_OVERHEAD: usize = 64;
 /// What a packet that must wait costs besides its bytes: its place in a map that is half full, and memory of its own.
 pub(crate) const HELD_OVERHEAD: usize = 192;
 
+/// The longest packet that is excused.
+const EXCUSED_UP_TO: usize = 4 * 1024 * 1024;
+
 #[derive(Clone, Debug)]
 pub(crate) struct Budget {
     undelivered: usize,
+    /// How much of it does not count against the limit.
+    excused: usize,
     held: usize,
     maximum_undelivered: usize,
     maximum_held: usize,
@@ -42,6 +51,7 @@ impl Budget {
     pub(crate) fn new(maximum_undelivered: usize, maximum_held: usize, maximum_packet: usize) -> Self {
         Self {
             undelivered: 0,
+            excused: 0,
             held: 0,
             maximum_undelivered,
             maximum_held,
@@ -53,7 +63,7 @@ impl Budget {
 
     /// Whether the event queue takes another packet. The last one taken may pass the limit.
     pub(crate) fn open(&self) -> bool {
-        self.undelivered < self.maximum_undelivered
+        self.undelivered - self.excused < self.maximum_undelivered
     }
 
     /// Whether there is room for something of this cost to wait.
@@ -105,7 +115,21 @@ impl Budget {
 
     /// The driver has fetched a packet of this length.
     pub(crate) fn fetched(&mut self, len: usize) {
-        self.undelivered = self.undelivered.saturating_sub(len + PACKET_OVERHEAD);
+        let cost = len + PACKET_OVERHEAD;
+        self.undelivered = self.undelivered.saturating_sub(cost);
+        // Packets are fetched in their order. If another of its length goes first, the excuse ends a little early.
+        if self.excused == cost || self.excused > self.undelivered {
+            self.excused = 0;
+        }
+    }
+
+    /// A packet of this length waits for the driver.
+    fn delivered(&mut self, len: usize) {
+        let cost = len + PACKET_OVERHEAD;
+        self.undelivered += cost;
+        if self.excused == 0 && len > MAXIMUM_WINDOW_SIZE as usize && len <= EXCUSED_UP_TO {
+            self.excused = cost;
+        }
     }
 
     pub(crate) fn undelivered(&self) -> usize {
@@ -143,7 +167,7 @@ impl Inbox<'_> {
     }
 
     fn count(&mut self, len: usize) {
-        self.budget.undelivered += len + PACKET_OVERHEAD;
+        self.budget.delivered(len);
         *self.received += 1;
     }
 }

@@ -39,6 +39,7 @@ impl Peer {
     ) -> Self {
         let mut peer = Self::new(id, State::Connecting, sessions, connect_id, channel_count, config);
         peer.window_size = window_for_bandwidth(config.outgoing_bandwidth, 0);
+        peer.initiator = true;
         peer.queue_control(ReliableBody::Connect(Box::new(Connect {
             data,
             wishes: Terms {

@@ -127,6 +127,8 @@ pub(crate) struct Peer {
     pub(crate) throttle: Throttle,
     pub(crate) timeouts: Timeouts,
     pub(crate) ping_interval_us: u64,
+    /// This end asked for the connection.
+    initiator: bool,
     /// A word to send along without a reply when the host removes this peer.
     pub(crate) goodbye: Option<u32>,
     pub(crate) budget: Budget,
@@ -195,6 +197,7 @@ impl Peer {
             throttle: Throttle::new(config.throttle.into()),
             timeouts: config.timeouts,
             ping_interval_us: ping_interval_us(config.ping_interval),
+            initiator: false,
             goodbye: None,
             budget: Budget::new(config.max_incoming, config.max_incoming_incomplete, config.max_packet_size),
             acknowledgements: VecDeque::new(),

@@ -233,7 +233,7 @@ impl Peer {
 
     /// Asks for an acknowledgement, whatever the ping interval.
     pub(crate) fn ping(&mut self) {
-        if self.state == State::Connected && !self.control_congested() {
+        if self.may_ping() {
             self.queue_control(ReliableBody::Ping);
         }
     }

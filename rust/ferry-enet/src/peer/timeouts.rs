@@ -22,6 +22,13 @@ use crate::time::{Timestamp, duration_micros};
 /// However often a command was lost, it is sent again this soon, unless a round trip takes longer.
 const LONGEST_PATIENCE_US: u32 = 2_000_000;
 
+/// A host's pings to its guests leave at so many common moments of an interval.
+const PING_MOMENTS: u64 = 16;
+
+/// After so many eighths of the interval a ping goes with a datagram that leaves anyway.
+const RIDES_WITH_ANSWERS: u64 = 4;
+const RIDES_WITH_PACKETS: u64 = 7;
+
 impl Peer {
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
         match self.state {
@@ -68,9 +75,38 @@ impl Peer {
     }
 
     /// Even while answers are awaited: the more is asked on a bad line, the sooner something is answered.
+    ///
+    /// A host pings its guests many at once, at common moments, and is woken once by their answers. So that these carry the
+    /// guests' own pings, a guest waits a little longer with those.
     fn ping_due(&self) -> Option<Timestamp> {
-        let possible = self.state == State::Connected && !self.control_congested();
-        possible.then(|| self.last_acknowledged.max(self.last_pinged).after_micros(self.ping_interval_us))
+        let since = self.last_contact();
+        let due = if self.initiator {
+            since.after_micros(self.ping_interval_us.saturating_add(self.ping_interval_us / 8))
+        } else {
+            let due_us = since.after_micros(self.ping_interval_us).as_micros();
+            let moment_us = (self.ping_interval_us / PING_MOMENTS).max(1);
+            Timestamp::from_micros(due_us.checked_next_multiple_of(moment_us).unwrap_or(due_us))
+        };
+        self.may_ping().then_some(due)
+    }
+
+    /// A datagram leaves anyway: takes the ping along that would need one of its own before long. Sooner if it is a mere
+    /// answer: then the other end's ping and ours go together from now on.
+    pub(super) fn let_ping_ride(&mut self, now: Timestamp, mere_answer: bool) {
+        let share = if mere_answer { RIDES_WITH_ANSWERS } else { RIDES_WITH_PACKETS };
+        if self.may_ping() && now.micros_since(self.last_contact()) >= self.ping_interval_us / 8 * share {
+            self.last_pinged = now;
+            self.ping();
+        }
+    }
+
+    pub(super) fn may_ping(&self) -> bool {
+        self.state == State::Connected && !self.control_congested()
+    }
+
+    /// When the other end was asked last, or answered.
+    fn last_contact(&self) -> Timestamp {
+        self.last_acknowledged.max(self.last_pinged)
     }
 
     fn give_up(&mut self, events: &mut EventQueue) {

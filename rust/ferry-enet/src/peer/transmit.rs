@@ -1,7 +1,7 @@
 //! Filling one datagram: acknowledgements, then control, then what must be sent again, then packets in their order.
 //!
 //! Called by the host for a peer that wants to transmit, with a writer over the room that the MTU leaves. A
-//! datagram is closed by the first command that does not fit.
+//! datagram is closed by the first command that does not fit. A ping that is due before long goes along.
 
 use super::send::reliable_number;
 use super::{Acknowledgement, Peer, QueuedReliable};
@@ -40,6 +40,10 @@ impl Peer {
         let mut filled = Filled::default();
         self.fill_acknowledgements(writer, &mut filled);
         let acknowledgements = filled.commands;
+        let has_packets = self.next_packet(!self.window_closed).is_some();
+        if acknowledgements > 0 || has_packets {
+            self.let_ping_ride(now, !has_packets);
+        }
         self.fill_control(now, writer, &mut filled);
         self.fill_packets(now, writer, &mut filled);
         self.loss.on_sent((filled.commands - acknowledgements) as u32);

@@ -20,7 +20,7 @@
 //!   counted.
 //! * **Giving up** (`peer/timeouts.rs`): C gives up a peer for one command that was lost six times in a row, though
 //!   others arrive. So a connection with a C end may end early on a rough line; one between ferry-enets may not
-//!   (where 30 % get lost, every try of a handshake or a goodbye can fail by chance; among the default seeds none does).
+//!   (every try of a handshake or a goodbye can get lost by chance: with 30 % lost, in one script of a hundred at most).
 //! * **The end**: packets that came right before a DISCONNECT are delivered by ferry-enet and dropped by C, so an abrupt
 //!   end leaves a beginning of what was sent. A ferry-enet that was told goodbye answers repeats; a C one has forgotten,
 //!   and a ferry-enet that said goodbye to it on a rough line may have to give up. The one who called `disconnect` gets

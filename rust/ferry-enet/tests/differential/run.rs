@@ -67,8 +67,17 @@ struct Run<'a> {
     stale_words: Vec<u32>,
 }
 
+/// How a script went that went as it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Course {
+    /// To its end, or to where one of the two may give up.
+    Usual,
+    /// Every try of a handshake or a goodbye got lost. See `main.rs`.
+    Unlucky,
+}
+
 /// Runs it. The error says what went wrong.
-pub(crate) fn run(script: &Script, makes: [Make; 2]) -> Result<(), String> {
+pub(crate) fn run(script: &Script, makes: [Make; 2]) -> Result<Course, String> {
     let mut random = Random::new(script.seed ^ 0x5EED);
     let link = Link::new(script.conditions, random.fork());
     let sides = [0, 1].map(|number| Side {
@@ -87,16 +96,23 @@ pub(crate) fn run(script: &Script, makes: [Make; 2]) -> Result<(), String> {
         Run { script, now: Timestamp::from_micros(5_000_000), link, sides, stale_words: Vec::new() };
     for (number, session) in script.sessions.iter().enumerate() {
         let at = |error| format!("session {number}, {makes:?}: {error}");
-        if !run.session(session).map_err(at)? {
-            return Ok(());
+        match run.session(session).map_err(at)? {
+            Next::Session => {}
+            Next::Nothing(course) => return Ok(course),
         }
     }
-    run.pass(QUIET)
+    run.pass(QUIET)?;
+    Ok(Course::Usual)
+}
+
+/// What follows a session.
+enum Next {
+    Session,
+    Nothing(Course),
 }
 
 impl Run<'_> {
-    /// Whether the next session may follow.
-    fn session(&mut self, session: &Session) -> Result<bool, String> {
+    fn session(&mut self, session: &Session) -> Result<Next, String> {
         for side in &mut self.sides {
             side.begin();
         }
@@ -107,7 +123,11 @@ impl Run<'_> {
         if self.sides.iter().any(Side::over) {
             let hopeless = self.sides.iter().all(|side| side.ending.is_none_or(Ending::is_time_out));
             let excused = self.may_give_up() && hopeless || self.hears_old_goodbye();
-            return if excused { Ok(false) } else { Err("no connection was made".into()) };
+            return match excused {
+                true => Ok(Next::Nothing(Course::Usual)),
+                false if hopeless && self.may_be_unlucky() => Ok(Next::Nothing(Course::Unlucky)),
+                false => Err(format!("no connection was made: {:?}", self.endings())),
+            };
         }
         self.check_handshake(session)?;
         self.play(&session.steps)?;
@@ -129,12 +149,21 @@ impl Run<'_> {
         }
         self.until(GOODBYE, |run| run.sides.iter().all(Side::over))?;
         if ended_early {
-            return Ok(false);
+            return Ok(Next::Nothing(Course::Usual));
         }
-        self.check_endings()?;
+        if let Err(error) = self.check_endings() {
+            let timed_out = self.sides.iter().any(|side| side.ending.is_some_and(Ending::is_time_out));
+            let unlucky = timed_out && self.may_be_unlucky();
+            return if unlucky { Ok(Next::Nothing(Course::Unlucky)) } else { Err(error) };
+        }
         self.stale_words = session.goodbyes.iter().map(|goodbye| goodbye.word).collect();
         self.pass(Duration::from_millis(session.pause_ms))?;
-        Ok(true)
+        Ok(Next::Session)
+    }
+
+    /// What may get lost may get lost every time.
+    fn may_be_unlucky(&self) -> bool {
+        self.script.conditions.loss_per_mille > 0
     }
 
     /// On a rough line, C gives up peers that answer.
