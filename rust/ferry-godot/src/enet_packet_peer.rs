@@ -173,7 +173,8 @@ impl FerryENetPacketPeer {
         }
     }
 
-    /// Sets how long the connection may be silent before it is pinged, in milliseconds; 0 means the usual 500.
+    /// Sets how long the connection may be silent before it is pinged, in milliseconds; 0 means the usual 500. It is about that
+    /// long: a ping goes along with what leaves anyway, from half of the time on, and by itself up to an eighth later.
     #[func]
     fn ping_interval(&self, ping_interval: i64) {
         if self.check_active() {

@@ -43,11 +43,15 @@ pub(crate) trait PeerClass:
     /// The longest packet that can be put.
     fn max_packet_size(&self) -> i32;
 
+    /// Whether polling it is more than asking its state, see [`PeerClass::before_poll`] and [`PeerClass::sweep`].
+    const POLLS_OTHERS: bool = false;
+
     /// It is about to be polled: what has to be done with other objects of the engine, while nothing is
-    /// locked or borrowed.
+    /// locked or borrowed. For those who say [`PeerClass::POLLS_OTHERS`].
     fn before_poll(_this: &Gd<Self>) {}
 
-    /// Peers may have gone: lets go of what is kept for those that have. Nothing is locked.
+    /// Peers may have gone: lets go of what is kept for those that have. Nothing is locked. After polls, too, for those who say
+    /// [`PeerClass::POLLS_OTHERS`].
     fn sweep(&self) {}
 
     /// It has been closed.
@@ -123,6 +127,21 @@ impl<C: Carrier> PeerState<C> {
             godot_error!("No peer has the ID {id}.");
         }
         way
+    }
+
+    /// Begins a poll, unless it is not open.
+    pub(crate) fn begin_poll(&self) -> Begun {
+        let mut peer = self.lock();
+        if !peer.is_active() {
+            return Begun::NotOpen;
+        }
+        peer.begin_poll();
+        self.frame.note_poll();
+        match peer.next_notice() {
+            Some(notice) => Begun::Notice(notice),
+            None if peer.is_active() => Begun::Quiet,
+            None => Begun::Ended,
+        }
     }
 
     /// Queues a packet, to leave at the frame's end.
@@ -220,20 +239,33 @@ pub(crate) fn tell<P: PeerClass>(this: &mut Gd<P>, notice: Notice) {
     };
 }
 
-/// Polls: tells the game everything that has happened, one by one.
-pub(crate) fn poll<P: PeerClass>(mut this: Gd<P>) {
+/// What a poll begins with.
+pub(crate) enum Begun {
+    /// The peer is not open.
+    NotOpen,
+    /// Nothing has happened.
+    Quiet,
+    /// Nothing is to be told any more, and the peer has ended.
+    Ended,
+    /// This is to be told, and perhaps more.
+    Notice(Notice),
+}
+
+/// Polls, with a strong reference: tells the game everything that has happened, one by one.
+pub(crate) fn poll<P: PeerClass>(mut this: Gd<P>, begun: Option<Begun>) {
     let state = this.bind().state().clone();
-    if !state.lock().is_active() {
-        report_not_active::<P>();
-        return;
-    }
-    P::before_poll(&this);
-    state.lock().begin_poll();
-    state.frame.note_poll();
-    loop {
-        let notice = state.lock().next_notice();
-        let Some(notice) = notice else { break };
+    let begun = begun.unwrap_or_else(|| {
+        P::before_poll(&this);
+        state.begin_poll()
+    });
+    let mut next = match begun {
+        Begun::NotOpen => return report_not_active::<P>(),
+        Begun::Quiet | Begun::Ended => None,
+        Begun::Notice(notice) => Some(notice),
+    };
+    while let Some(notice) = next {
         tell(&mut this, notice);
+        next = state.lock().next_notice();
     }
     let_go_of_gone(&this, &state);
     log::print_waiting();

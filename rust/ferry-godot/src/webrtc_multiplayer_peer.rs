@@ -190,6 +190,8 @@ impl PeerClass for FerryWebRTCMultiplayerPeer {
         id_of_none: 1,
     };
 
+    const POLLS_OTHERS: bool = true;
+
     fn state(&self) -> &Arc<PeerState<Line>> {
         &self.state
     }
