@@ -8,16 +8,20 @@ extends SceneTree
 const MARK := "FERRY_BENCH"
 
 ## Frames of warming up, and of looking at the engine's own loop.
-const EMPTY_FRAMES := 90
+const EMPTY_FRAMES := 120
+
+## Frames before that, for what a peer leaves behind to come to rest.
+const RESTING_FRAMES := 30
 
 ## Whatever happens, it ends: seconds.
 const BOUND := 150.0
 
 var options := {}
 
-## What the engine's own loop takes of its thread, and its process of the machine, with no peer there: µs a frame.
-var loop_thread_us := 0.0
-var loop_process_us := 0.0
+## What the engine's own loop takes of its thread, and its process of the machine, with no peer there: µs a frame, before the
+## peer was opened and after it was closed.
+var loop_thread_us := PackedFloat64Array()
+var loop_process_us := PackedFloat64Array()
 
 
 func _initialize() -> void:
@@ -102,11 +106,20 @@ static func thread_cpu() -> int:
 	return _first_number("/proc/thread-self/schedstat")
 
 
-## What all threads of this process have had, in ns.
-static func process_cpu() -> int:
-	var sum := 0
+## What each thread of this process has had, in ns.
+static func process_cpu() -> Dictionary:
+	var threads := {}
 	for thread in DirAccess.get_directories_at("/proc/self/task"):
-		sum += _first_number("/proc/self/task/%s/schedstat" % thread)
+		threads[thread] = _first_number("/proc/self/task/%s/schedstat" % thread)
+	return threads
+
+
+## What all threads have had since. One that has ended meanwhile does not count: it would take away what it had before.
+static func process_cpu_since(before: Dictionary) -> int:
+	var sum := 0
+	var now := process_cpu()
+	for thread: String in now:
+		sum += now[thread] - before.get(thread, 0)
 	return sum
 
 
@@ -133,17 +146,27 @@ static func _line(path: String) -> String:
 	return file.get_line() if file != null else "0"
 
 
-## Looks at what frames cost in which nothing happens.
+## Looks at what frames cost in which nothing happens: once before, once after.
 func look_at_empty_loop() -> void:
-	for frame in EMPTY_FRAMES:
+	for frame in RESTING_FRAMES:
 		await process_frame
 	var thread := thread_cpu()
 	var process := process_cpu()
 	for frame in EMPTY_FRAMES:
 		await process_frame
-	loop_thread_us = (thread_cpu() - thread) / 1000.0 / EMPTY_FRAMES
-	loop_process_us = (process_cpu() - process) / 1000.0 / EMPTY_FRAMES
-	tell("loop_us", loop_thread_us)
+	loop_thread_us.append((thread_cpu() - thread) / 1000.0 / EMPTY_FRAMES)
+	loop_process_us.append(process_cpu_since(process) / 1000.0 / EMPTY_FRAMES)
+
+
+## Tells what so many ticks took beyond what the loop takes by itself, which was looked at before and after them.
+func tell_cost(ticks: int, seconds: float, thread_us: float, process_us: float) -> void:
+	var loop_us := (loop_thread_us[0] + loop_thread_us[1]) / 2.0
+	var loop_of_process_us := (loop_process_us[0] + loop_process_us[1]) / 2.0
+	tell("loop_us", loop_us)
+	tell("loop_before_us", loop_thread_us[0])
+	tell("frame_ms", thread_us / ticks / 1000.0)
+	tell("game_ms", (thread_us / ticks - loop_us) / 1000.0)
+	tell("cpu", (process_us - loop_of_process_us * ticks) / 1e6 / seconds)
 
 
 static func median(values: PackedInt64Array) -> float:

@@ -43,7 +43,7 @@ func _measure() -> void:
 	var seconds := (Time.get_ticks_usec() - begin) / 1e6
 	var megabytes := _received / 1e6
 	tell("mb_per_s", megabytes / seconds)
-	tell("cpu_ms_per_mb", (process_cpu() - cpu) / 1e6 / maxf(megabytes, 0.001))
+	tell("cpu_ms_per_mb", process_cpu_since(cpu) / 1e6 / maxf(megabytes, 0.001))
 	_client.close()
 	_server.close()
 
@@ -51,7 +51,7 @@ func _measure() -> void:
 func _turn() -> void:
 	_client.poll()
 	while _under_way + _payload.size() <= _window and is_connected_peer(_client):
-		# No two are the same.
+		# No two in a row are the same.
 		_payload.encode_u32(0, _under_way)
 		if _client.put_packet(_payload) != OK:
 			break

@@ -6,6 +6,8 @@ extends "res://bench/crowd.gd"
 class Called extends Node:
 	var calls := 0
 	var go := false
+	## So many ticks it still calls in.
+	var rounds := 0
 
 	@rpc("any_peer", "call_remote", "unreliable")
 	func hear(_payload: PackedByteArray) -> void:
@@ -36,15 +38,15 @@ func _serve() -> void:
 	_node.start.rpc()
 	# The first call to everybody carries the node's path, and is answered.
 	_node.hear.rpc(_payload)
-	for tick in number("warm", 60):
+	for tick in number("warm", 40):
 		_tick()
 		await process_frame
 	_poll_us.clear()
 	_send_us.clear()
-	await _measured_ticks(number("ticks", 300))
+	await _measured_ticks(number("ticks", 240))
 	_down = 0
 	var silent := 0
-	while silent < LAST_FRAMES:
+	while silent < number("last", LAST_FRAMES):
 		var before := _node.calls
 		_tick()
 		silent = silent + 1 if _node.calls == before else 0
@@ -53,6 +55,8 @@ func _serve() -> void:
 	tell("received", _node.calls)
 	tell("lost", _lost)
 	_peer.close()
+	await look_at_empty_loop()
+	tell_cost(number("ticks", 240), _seconds, _thread_us, _process_us)
 
 
 # Calls come, and are carried out, as the multiplayer is polled.
@@ -71,38 +75,37 @@ func _tick() -> void:
 func _attend() -> void:
 	var wanted := number("n", 1)
 	var clients: Array[Called] = []
-	var rounds := number("warm", 60) + number("ticks", 300)
 	var put := 0
-	var over := false
-	while not over:
-		var connecting := clients.filter(func(client: Called) -> bool:
-			return client.multiplayer.multiplayer_peer.get_connection_status() == MultiplayerPeer.CONNECTION_CONNECTING).size()
+	while clients.size() < wanted or not clients.all(is_alone):
+		var connecting := clients.filter(is_connecting).size()
 		while clients.size() < wanted and connecting < number("at_once", 16):
 			clients.append(_world("client%d" % clients.size(), open_client()))
+			clients.back().rounds = number("warm", 40) + number("ticks", 240)
 			connecting += 1
-		var going := clients.size() == wanted
 		for client in clients:
-			if client.multiplayer.has_multiplayer_peer():
-				client.multiplayer.poll()
-			going = going and client.go
-		if going and rounds > 0:
-			rounds -= 1
-			for client in clients:
+			if is_alone(client):
+				continue
+			client.multiplayer.poll()
+			if client.go and client.rounds > 0 and not is_alone(client):
+				client.rounds -= 1
+				put += _up
 				for call in _up:
 					client.hear.rpc_id(1, _payload)
-				put += _up
-		over = going and clients.all(is_alone)
 		await process_frame
 	var received := 0
 	for client in clients:
 		# The one that came with the path.
-		received += client.calls - 1
+		received += client.calls - int(client.go)
 	tell("put", put)
 	tell("received", received)
 
 
 static func is_alone(client: Called) -> bool:
 	return client.multiplayer.multiplayer_peer.get_connection_status() == MultiplayerPeer.CONNECTION_DISCONNECTED
+
+
+static func is_connecting(client: Called) -> bool:
+	return client.multiplayer.multiplayer_peer.get_connection_status() == MultiplayerPeer.CONNECTION_CONNECTING
 
 
 func _world(name: String, peer: MultiplayerPeer) -> Called:

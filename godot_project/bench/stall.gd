@@ -65,6 +65,7 @@ func _attend() -> void:
 	var going: Array[MultiplayerPeer] = []
 	var ticks := 60 * (number("stall", 3) + 2)
 	var put := 0
+	var lost := 0
 	while clients.any(is_connected_or_connecting):
 		for client in clients.filter(is_connected_or_connecting):
 			client.poll()
@@ -74,10 +75,12 @@ func _attend() -> void:
 				going.append(client)
 		if not going.is_empty() and ticks > 0:
 			ticks -= 1
+			lost = going.size() - going.filter(is_connected_or_connecting).size()
 			for client in going.filter(is_connected_or_connecting):
 				put += int(client.put_packet(payload) == OK)
 		await process_frame
 	tell("put", put)
+	tell("lost", lost)
 
 
 static func is_connected_or_connecting(peer: MultiplayerPeer) -> bool:

@@ -54,7 +54,8 @@ cargo xtask COMMAND
   fuzz [TARGET] [--minutes N]     fuzzes one target (nightly); without TARGET lists them
   bench [CASE ...] [--transport NAME] [--repeats N] [--list]
         [--records FILE] [--from FILE] [--markdown FILE] [--picture FILE] [--webrtc-native FOLDER]
-                                  the engine's classes and Ferry's side by side; docs/performance.md tells more
+                                  the engine's classes and Ferry's side by side; a CASE is a name, such as `frame`, or a line
+                                  of --list; docs/performance.md tells more
   help                            this screen
 
 Variables

@@ -82,6 +82,11 @@ impl Measure {
         Self { title, source: Source::Told(Who::Clients, key), bound: None }
     }
 
+    /// Who is there as the server sees it.
+    fn everybody(n: u32) -> Self {
+        Self::server("who is in", "joined").at_least(f64::from(n))
+    }
+
     fn reaches_server() -> Self {
         let source = Source::Arrived { put: Who::Clients, received: Who::Server };
         Self { title: "client packets that arrive, %", source, bound: None }
@@ -205,16 +210,20 @@ fn crowds(transport: Transport) -> Vec<Case> {
     let of = |enet, websocket| either(transport, enet, websocket);
     let game = || Measure::server("game thread, ms a tick", "game_ms");
     let cpu = || Measure::server("server, CPU s/s", "cpu");
+    // A few microseconds are less than the engine's own loop varies by, so it is left in.
+    let whole = || Measure::server("game thread, engine's loop included, ms a tick", "frame_ms");
     let mut cases = Vec::new();
     for n in [1_u32, 32, 128, 512, 1000] {
         let measures = match n {
             512 => vec![
+                Measure::everybody(n),
                 game().at_most(1.0),
                 Measure::reaches_server().at_least(of(99.9, 100.0)),
                 Measure::reaches_clients(),
                 cpu().at_most(of(0.25, 0.33)),
             ],
             1000 => vec![
+                Measure::everybody(n),
                 game().at_most(2.0),
                 Measure::reaches_server().at_least(of(99.0, 100.0)),
                 Measure::reaches_clients(),
@@ -226,7 +235,7 @@ fn crowds(transport: Transport) -> Vec<Case> {
                 Measure::server("on the wire, a second", "wire_packets").at_most(of(4000.0, 8000.0)),
                 Measure::server("on the wire, kB/s", "wire_kb"),
             ],
-            1 => vec![game().as_good(), cpu()],
+            1 => vec![whole().as_good(), game(), cpu()],
             _ => vec![game(), Measure::reaches_server(), cpu()],
         };
         let arguments = format!("--n={n} --up=1 --down=4");
@@ -239,22 +248,30 @@ fn crowds(transport: Transport) -> Vec<Case> {
         "crowd",
         "--n=512 --up=1 --down=4",
     )
-    .measuring([game(), Measure::reaches_server(), Measure::reaches_clients(), cpu()]);
+    .measuring([
+        Measure::everybody(512),
+        game(),
+        Measure::reaches_server(),
+        Measure::reaches_clients(),
+        cpu(),
+    ]);
     mixed.clients = Clients::Other;
     cases.push(mixed);
     cases.push(
         Case::new(transport, "broadcast", "n=512", "crowd", "--n=512 --down=4 --size=200 --to_all")
-            .measuring([game().at_most(0.4), Measure::reaches_clients(), cpu()]),
+            .measuring([Measure::everybody(512), game().at_most(0.4), Measure::reaches_clients(), cpu()]),
     );
     for n in [32, 512] {
         let arguments = format!("--n={n} --up=1 --down=4");
         cases.push(Case::new(transport, "rpc", &format!("n={n}"), "rpc", &arguments).measuring([
+            Measure::everybody(n),
             game(),
             Measure::reaches_server(),
             cpu(),
         ]));
     }
-    cases.push(Case::new(transport, "idle", "n=512", "crowd", "--n=512 --ticks=600").measuring([
+    cases.push(Case::new(transport, "idle", "n=512", "crowd", "--n=512 --ticks=480").measuring([
+        Measure::everybody(512),
         Measure::server("poll, ms", "poll_ms").at_most(0.005),
         cpu().at_most(of(0.02, 0.005)),
         Measure::server("memory of a connection, kB", "kb_per_connection").at_most(of(13.0, 15.0)),
@@ -291,10 +308,13 @@ fn pairs(transport: Transport) -> Vec<Case> {
     let bulk = |variant: &str, arguments: String| {
         Case::new(transport, "bulk", variant, "bulk", &arguments).in_one_process()
     };
-    cases.push(
-        bulk("16 KiB, 60 Hz, buffers as they come", "--rate=60 --window=32768".to_owned())
-            .measuring([speed(), cost()]),
-    );
+    if transport == Transport::WebSocket {
+        // The built-in class takes 64 KiB between two polls unless it is told otherwise.
+        cases.push(
+            bulk("16 KiB, 60 Hz, buffers as they come", "--rate=60".to_owned())
+                .measuring([speed().at_least(250.0), cost()]),
+        );
+    }
     for (variant, size, rate, least) in [
         ("16 KiB, 60 Hz", 16384, 60, Some(of(150.0, 250.0))),
         ("16 KiB, spinning", 16384, 0, Some(of(300.0, 400.0))),
@@ -331,14 +351,14 @@ fn storms_and_stalls(transport: Transport) -> Vec<Case> {
         let arguments = format!("--n={n} --at_once={n} --warm=1 --ticks=1");
         cases.push(
             Case::new(transport, "storm", &format!("n={n}"), "crowd", &arguments)
-                .measuring([Measure::clients("who gets in", "joined_clients").at_least(f64::from(n)), took]),
+                .measuring([Measure::everybody(n), took]),
         );
     }
     for seconds in [3, 10, 35] {
         let mut case =
             Case::new(transport, "stall", &format!("{seconds} s"), "stall", &format!("--stall={seconds}"))
                 .measuring([
-                    Measure::server("lost, of 8", "lost").at_most(0.0),
+                    Measure::clients("lost, of 8", "lost").at_most(0.0),
                     Measure::reaches_server().at_least(100.0),
                     Measure::server("first tick after, ms", "first_tick_ms"),
                 ]);

@@ -115,7 +115,8 @@ impl Options {
     }
 
     fn wants(&self, case: &Case) -> bool {
-        let named = self.names.is_empty() || self.names.iter().any(|name| name == case.name);
+        let id = case.id();
+        let named = self.names.is_empty() || self.names.iter().any(|name| name == case.name || *name == id);
         named && self.transport.is_none_or(|transport| transport == case.transport)
     }
 }
@@ -155,14 +156,16 @@ fn measure(cases: &[Case], options: &Options) -> Result<Vec<Record>, String> {
                     continue;
                 }
                 eprintln!("==> {repeat}/{}: {}, {server} and {clients}", options.repeats, case.id());
-                match stage.play(case, &server, &clients) {
-                    Ok(figures) => {
-                        let record = Record { case: case.id(), server, clients, figures };
-                        file.keep(&record.to_line())?;
-                        records.push(record);
+                let figures = match stage.play(case, &server, &clients) {
+                    Ok(figures) => Some(figures),
+                    Err(reason) => {
+                        eprintln!("    no figures: {reason}");
+                        None
                     }
-                    Err(reason) => eprintln!("    no figures: {reason}"),
-                }
+                };
+                let record = Record { case: case.id(), server, clients, figures };
+                file.keep(&record.to_line())?;
+                records.push(record);
             }
         }
     }
@@ -247,5 +250,6 @@ fn machine() -> String {
     let model = processors.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
     let model = model.map_or("an unknown processor", |(_, name)| name.trim());
     let kernel = answer(std::process::Command::new("uname").args(["-sr"])).unwrap_or_default();
-    format!("{cores} cores of {model}, {}", kernel.trim())
+    let buffers = fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap_or_default();
+    format!("{cores} cores of {model}, {}, socket buffers of up to {} bytes", kernel.trim(), buffers.trim())
 }

@@ -49,7 +49,8 @@ pub(crate) struct Record {
     pub(crate) case: String,
     pub(crate) server: String,
     pub(crate) clients: String,
-    pub(crate) figures: Figures,
+    /// Nothing of it if the run failed.
+    pub(crate) figures: Option<Figures>,
 }
 
 impl Record {
@@ -60,8 +61,13 @@ impl Record {
             flat_json::quote(&self.server),
             flat_json::quote(&self.clients)
         );
-        for (key, value) in &self.figures.0 {
-            line.push_str(&format!(",{}:{value}", flat_json::quote(key)));
+        match &self.figures {
+            Some(Figures(figures)) => {
+                for (key, value) in figures {
+                    line.push_str(&format!(",{}:{value}", flat_json::quote(key)));
+                }
+            }
+            None => line.push_str(",\"failed\":true"),
         }
         line + "}"
     }
@@ -71,8 +77,10 @@ impl Record {
         let mut values: HashMap<String, String> = flat_json::read(line)?;
         let mut word = |key: &str| values.remove(key);
         let (case, server, clients) = (word("case")?, word("server")?, word("clients")?);
+        let failed = word("failed").is_some();
         let figures = values.into_iter().filter_map(|(key, value)| Some((key, value.parse().ok()?)));
-        Some(Self { case, server, clients, figures: Figures(figures.collect()) })
+        let figures = (!failed).then(|| Figures(figures.collect()));
+        Some(Self { case, server, clients, figures })
     }
 }
 
@@ -89,12 +97,15 @@ mod tests {
             case: "enet frame n=512".to_owned(),
             server: "ENetMultiplayerPeer".to_owned(),
             clients: "FerryENetMultiplayerPeer".to_owned(),
-            figures,
+            figures: Some(figures),
         };
         let read = Record::read(&record.to_line()).expect("a record");
         assert_eq!(read, record);
-        assert_eq!(read.figures.get(Who::Clients, "put"), Some(30720.0));
-        assert_eq!(read.figures.get(Who::Server, "put"), None);
+        let figures = read.figures.expect("it did not fail");
+        assert_eq!(figures.get(Who::Clients, "put"), Some(30720.0));
+        assert_eq!(figures.get(Who::Server, "put"), None);
+        let failed = Record { figures: None, ..record };
+        assert_eq!(Record::read(&failed.to_line()), Some(failed));
         assert_eq!(Record::read("{\"machine\":\"two cores\"}"), None);
     }
 }

@@ -93,6 +93,7 @@ impl Stage {
                 cast.start(Who::Clients, command)?;
             }
         }
+        cast.end_all();
         cast.hear_the_rest();
         cast.verdict()
     }
@@ -242,6 +243,15 @@ impl Cast {
         false
     }
 
+    fn end_all(&mut self) {
+        for actor in &mut self.actors {
+            // It is our child and was not waited for, so its id is still its own.
+            if let Ok(None) = actor.child.try_wait() {
+                end_with_descendants(&mut actor.child);
+            }
+        }
+    }
+
     /// Lines may still be on their way when their process has ended.
     fn hear_the_rest(&mut self) {
         while let Ok((who, line)) = self.lines.1.recv_timeout(Duration::from_millis(100)) {
@@ -261,11 +271,6 @@ impl Cast {
 
 impl Drop for Cast {
     fn drop(&mut self) {
-        for actor in &mut self.actors {
-            // It is our child and was not waited for, so its id is still its own.
-            if let Ok(None) = actor.child.try_wait() {
-                end_with_descendants(&mut actor.child);
-            }
-        }
+        self.end_all();
     }
 }

@@ -11,10 +11,12 @@ pub(crate) struct Spread {
     pub(crate) median: f64,
     least: f64,
     greatest: f64,
+    /// Runs that came to nothing.
+    failed: usize,
 }
 
 impl Spread {
-    fn of(mut values: Vec<f64>) -> Option<Self> {
+    fn of(mut values: Vec<f64>, failed: usize) -> Option<Self> {
         values.sort_by(f64::total_cmp);
         let (least, greatest) = (*values.first()?, *values.last()?);
         let upper = values[values.len() / 2];
@@ -23,12 +25,14 @@ impl Spread {
         } else {
             upper
         };
-        Some(Self { median, least, greatest })
+        Some(Self { median, least, greatest, failed })
     }
 
     fn shown(self) -> String {
         let (median, least, greatest) = (number(self.median), number(self.least), number(self.greatest));
-        if least == greatest { median } else { format!("{median} ({least} to {greatest})") }
+        let range = if least == greatest { String::new() } else { format!(" ({least} to {greatest})") };
+        let failed = if self.failed == 0 { String::new() } else { format!(", {} runs failed", self.failed) };
+        format!("{median}{range}{failed}")
     }
 }
 
@@ -89,10 +93,12 @@ pub(crate) fn rows(cases: &[Case], records: &[Record]) -> Vec<Row> {
         let id = case.id();
         let [builtin, ferry] = case.pairs();
         let values = |pair: &(String, String), measure: Measure| {
-            let runs = records
-                .iter()
-                .filter(|record| record.case == id && record.server == pair.0 && record.clients == pair.1);
-            Spread::of(runs.filter_map(|record| measure.of(&record.figures)).collect())
+            let of_pair =
+                |record: &&Record| record.case == id && record.server == pair.0 && record.clients == pair.1;
+            let runs = records.iter().filter(of_pair);
+            let failed = runs.clone().filter(|record| record.figures.is_none()).count();
+            let figures = runs.filter_map(|record| record.figures.as_ref());
+            Spread::of(figures.filter_map(|figures| measure.of(figures)).collect(), failed)
         };
         for measure in &case.measures {
             let (builtin, ferry) = (values(&builtin, *measure), values(&ferry, *measure));
@@ -190,19 +196,23 @@ mod tests {
         let mut figures = Figures::default();
         figures.note(Who::Server, "game_ms", game_ms);
         let (case, clients) = ("enet frame n=512".to_owned(), server.to_owned());
-        Record { case, server: server.to_owned(), clients, figures }
+        Record { case, server: server.to_owned(), clients, figures: Some(figures) }
     }
 
     #[test]
     fn medians_stand_beside_each_other_with_their_ratio() {
         let runs = [8.0, 10.0, 9.0].map(|value| run("ENetMultiplayerPeer", value));
         let ours = [0.5, 0.4].map(|value| run("FerryENetMultiplayerPeer", value));
-        let rows = rows(&cases::all(), &[runs.to_vec(), ours.to_vec()].concat());
-        assert_eq!(rows.len(), 1, "only what was measured is shown");
-        assert_eq!(rows[0].holds(), Some(true));
-        let cells = rows[0].cells();
+        let mut all = [runs.to_vec(), ours.to_vec()].concat();
+        let shown = rows(&cases::all(), &all);
+        assert_eq!(shown.len(), 1, "only what was measured is shown");
+        assert_eq!(shown[0].holds(), Some(true));
+        let cells = shown[0].cells();
         assert_eq!(cells[2..], ["9 (8 to 10)", "0.45 (0.4 to 0.5)", "0.05", "≤ 1"]);
-        assert!(markdown(&rows).contains("| 9 (8 to 10) | 0.45 (0.4 to 0.5) | 0.05 | ≤ 1 |"));
+        assert!(markdown(&shown).contains("| 9 (8 to 10) | 0.45 (0.4 to 0.5) | 0.05 | ≤ 1 |"));
+        all.push(Record { figures: None, ..run("ENetMultiplayerPeer", 0.0) });
+        let shown = rows(&cases::all(), &all);
+        assert_eq!(shown[0].cells()[2], "9 (8 to 10), 1 runs failed");
     }
 
     #[test]
