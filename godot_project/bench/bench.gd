@@ -23,6 +23,13 @@ var options := {}
 var loop_thread_us := PackedFloat64Array()
 var loop_process_us := PackedFloat64Array()
 
+## What the ticks took between `start_clocks` and `stop_clocks`; until then, when they were started.
+var _ticks := 0
+var _clock_us := 0
+var _thread_ns := 0
+var _process_ns := 0
+var _threads := {}
+
 
 func _initialize() -> void:
 	Engine.max_fps = 60
@@ -158,15 +165,36 @@ func look_at_empty_loop() -> void:
 	loop_process_us.append(process_cpu_since(process) / 1000.0 / EMPTY_FRAMES)
 
 
-## Tells what so many ticks took beyond what the loop takes by itself, which was looked at before and after them.
-func tell_cost(ticks: int, seconds: float, thread_us: float, process_us: float) -> void:
+func start_clocks() -> void:
+	_clock_us = Time.get_ticks_usec()
+	_threads = process_cpu()
+	_thread_ns = thread_cpu()
+
+
+## So many ticks later.
+func stop_clocks(ticks: int) -> void:
+	_ticks = ticks
+	_thread_ns = thread_cpu() - _thread_ns
+	_process_ns = process_cpu_since(_threads)
+	_clock_us = Time.get_ticks_usec() - _clock_us
+
+
+## How long they ran.
+func clocked_seconds() -> float:
+	return _clock_us / 1e6
+
+
+## Tells what the clocked ticks took beyond what the loop takes by itself, which was looked at before and after them.
+func tell_cost() -> void:
+	var thread_us := _thread_ns / 1000.0 / _ticks
+	var process_us := _process_ns / 1000.0 / _ticks
 	var loop_us := (loop_thread_us[0] + loop_thread_us[1]) / 2.0
 	var loop_of_process_us := (loop_process_us[0] + loop_process_us[1]) / 2.0
 	tell("loop_us", loop_us)
 	tell("loop_before_us", loop_thread_us[0])
-	tell("frame_ms", thread_us / ticks / 1000.0)
-	tell("game_ms", (thread_us / ticks - loop_us) / 1000.0)
-	tell("cpu", (process_us - loop_of_process_us * ticks) / 1e6 / seconds)
+	tell("frame_ms", thread_us / 1000.0)
+	tell("game_ms", (thread_us - loop_us) / 1000.0)
+	tell("cpu", (process_us - loop_of_process_us) * _ticks / 1e6 / clocked_seconds())
 
 
 static func median(values: PackedInt64Array) -> float:

@@ -1,11 +1,9 @@
-extends "res://bench/bench.gd"
+extends "res://bench/pair.gd"
 ## Large reliable packets from one peer to another in the same process, for `--seconds=`: MB/s that are read, and what the
 ## process takes for them. Both are polled `--rate=` times a second, or in a tight loop with `--rate=0`.
 ##
 ## Between put and read there are never more than `--window=` bytes: a game that sends a level or a replay does as much.
 
-var _server: MultiplayerPeer
-var _client: MultiplayerPeer
 var _under_way := 0
 var _received := 0
 var _payload := PackedByteArray()
@@ -17,16 +15,7 @@ func _measure() -> void:
 	_payload.resize(number("size", 16384))
 	_window = number("window", 8 << 20)
 	Engine.max_fps = rate
-	_server = open_server(1)
-	_client = open_client()
-	var ids: Array[int] = []
-	_server.peer_connected.connect(func(id: int) -> void: ids.append(id))
-	while not is_connected_peer(_client) or ids.is_empty():
-		_server.poll()
-		_client.poll()
-		await process_frame
-	_client.set_target_peer(1)
-	_client.transfer_mode = MultiplayerPeer.TRANSFER_MODE_RELIABLE
+	await _connect()
 	var warm := Time.get_ticks_msec() + 500
 	while Time.get_ticks_msec() < warm:
 		_turn()
@@ -44,8 +33,7 @@ func _measure() -> void:
 	var megabytes := _received / 1e6
 	tell("mb_per_s", megabytes / seconds)
 	tell("cpu_ms_per_mb", process_cpu_since(cpu) / 1e6 / maxf(megabytes, 0.001))
-	_client.close()
-	_server.close()
+	_disconnect()
 
 
 func _turn() -> void:

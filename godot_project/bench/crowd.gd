@@ -10,7 +10,10 @@ const GO := 71
 ## A crowd that does not grow any more is all there will be: frames.
 const PATIENCE_FRAMES := 240
 
-## What is under way when everybody has sent his last comes within this: frames.
+## The first one may take longer: his process starts only now.
+const PATIENCE_FOR_ANYBODY_FRAMES := 840
+
+## What is under way when everybody has come, or sent his last, comes within this: frames.
 const LAST_FRAMES := 30
 
 ## So many are in when memory begins to count.
@@ -28,10 +31,6 @@ var _to_all := false
 var _poll_us := PackedInt64Array()
 var _read_us := PackedInt64Array()
 var _send_us := PackedInt64Array()
-## What the measured ticks took.
-var _seconds := 0.0
-var _thread_us := 0.0
-var _process_us := 0.0
 
 
 func _measure() -> void:
@@ -49,39 +48,32 @@ func _serve() -> void:
 	var expected := number("n", 1)
 	await look_at_empty_loop()
 	_peer = open_server(expected)
-	_peer.peer_connected.connect(func(id: int) -> void: _ids.append(id))
-	_peer.peer_disconnected.connect(_on_peer_disconnected)
-	_peer.poll()
+	_host()
+	_poll()
 	print(MARK, "_OPEN")
 	# What a class needs once, whoever comes, is no cost of a connection: memory counts from the first few on.
 	var first := 0
 	var resident := 0
 	var waited := 0
-	while _ids.size() < expected and waited < PATIENCE_FRAMES + 60 * 10 * int(_ids.is_empty()):
+	while _ids.size() < expected and waited < (PATIENCE_FOR_ANYBODY_FRAMES if _ids.is_empty() else PATIENCE_FRAMES):
 		var before := _ids.size()
-		_peer.poll()
+		_poll()
 		_read()
 		if first == 0 and _ids.size() >= FIRST:
 			first = _ids.size()
 			resident = resident_kb()
 		waited = waited + 1 if _ids.size() == before else 0
 		await process_frame
-	for frame in 30:
-		_peer.poll()
+	for frame in LAST_FRAMES:
+		_poll()
 		_read()
 		await process_frame
 	tell("joined", _ids.size())
 	_received = 0
-	_peer.transfer_mode = MultiplayerPeer.TRANSFER_MODE_RELIABLE
-	_peer.set_target_peer(0)
-	_peer.put_packet(PackedByteArray([GO]))
-	_peer.transfer_mode = number("mode", MultiplayerPeer.TRANSFER_MODE_UNRELIABLE)
+	_say_go()
 	for tick in number("warm", 40):
 		_tick()
 		await process_frame
-	_poll_us.clear()
-	_read_us.clear()
-	_send_us.clear()
 	await _measured_ticks(number("ticks", 240))
 	if _ids.size() > first:
 		tell("kb_per_connection", float(resident_kb() - resident) / (_ids.size() - first))
@@ -98,61 +90,83 @@ func _serve() -> void:
 	tell("lost", _lost)
 	_peer.close()
 	await look_at_empty_loop()
-	tell_cost(number("ticks", 240), _seconds, _thread_us, _process_us)
+	tell_cost()
 
 
 func _measured_ticks(ticks: int) -> void:
+	_poll_us.clear()
+	_read_us.clear()
+	_send_us.clear()
 	var before := wire()
-	var begin := Time.get_ticks_usec()
-	var process := process_cpu()
-	var thread := thread_cpu()
+	start_clocks()
 	for tick in ticks:
 		_tick()
 		await process_frame
-	_thread_us = (thread_cpu() - thread) / 1000.0
-	_process_us = process_cpu_since(process) / 1000.0
-	_seconds = (Time.get_ticks_usec() - begin) / 1e6
+	stop_clocks(ticks)
+	var seconds := clocked_seconds()
 	tell("poll_ms", median(_poll_us) / 1000.0)
 	tell("read_ms", median(_read_us) / 1000.0)
 	tell("send_ms", median(_send_us) / 1000.0)
-	tell("ticks_per_s", ticks / _seconds)
+	tell("ticks_per_s", ticks / seconds)
 	var after := wire()
-	tell("wire_packets", (after[0] - before[0]) / _seconds)
-	tell("wire_kb", (after[1] - before[1]) / 1000.0 / _seconds)
+	tell("wire_packets", (after[0] - before[0]) / seconds)
+	tell("wire_kb", (after[1] - before[1]) / 1000.0 / seconds)
+
+
+## Begins to take notice of the server's clients.
+func _host() -> void:
+	_peer.peer_connected.connect(_on_peer_connected)
+	_peer.peer_disconnected.connect(_on_peer_disconnected)
+
+
+func _say_go() -> void:
+	_peer.transfer_mode = MultiplayerPeer.TRANSFER_MODE_RELIABLE
+	_peer.set_target_peer(0)
+	_peer.put_packet(PackedByteArray([GO]))
+	_peer.transfer_mode = number("mode", MultiplayerPeer.TRANSFER_MODE_UNRELIABLE)
 
 
 func _tick() -> void:
 	var begin := Time.get_ticks_usec()
-	_peer.poll()
+	_poll()
 	var polled := Time.get_ticks_usec()
 	_read()
 	var read := Time.get_ticks_usec()
-	if _to_all:
-		_peer.set_target_peer(0)
-		for packet in _down:
-			_payload[0] = (_payload[0] + 1) & 255
-			_peer.put_packet(_payload)
-	else:
-		# No two in a row are the same: a class may have been made to notice.
-		var payload := _payload
-		var kind := 0
-		for packet in _down:
-			for id in _ids:
-				kind = (kind + 1) & 255
-				payload[0] = kind
-				_peer.set_target_peer(id)
-				_peer.put_packet(payload)
-	_put += _down * _ids.size()
+	_send()
 	var sent := Time.get_ticks_usec()
+	_put += _down * _ids.size()
 	_poll_us.append(polled - begin)
 	_read_us.append(read - polled)
 	_send_us.append(sent - read)
+
+
+func _poll() -> void:
+	_peer.poll()
 
 
 func _read() -> void:
 	while _peer.get_available_packet_count() > 0:
 		_peer.get_packet()
 		_received += 1
+
+
+func _send() -> void:
+	# No two in a row are the same: a class may have been made to notice.
+	var payload := _payload
+	var kind := 0
+	var targets := _ids
+	if _to_all:
+		targets = [0]
+	for packet in _down:
+		for target in targets:
+			kind = (kind + 1) & 255
+			payload[0] = kind
+			_peer.set_target_peer(target)
+			_peer.put_packet(payload)
+
+
+func _on_peer_connected(id: int) -> void:
+	_ids.append(id)
 
 
 func _on_peer_disconnected(id: int) -> void:

@@ -1,4 +1,4 @@
-extends "res://bench/bench.gd"
+extends "res://bench/pair.gd"
 ## `--packets=` small reliable packets, no two in a row the same, from one peer to another in the same process, polled at 60 Hz.
 ## They are put `--burst=` a tick; what is refused is put in the next one. Packets a second from the first put to the last
 ## read, and the longest that the game's thread was kept in a tick: by puts, and by polling and reading.
@@ -8,8 +8,6 @@ const BYTES := 32
 ## Different packets, by their first byte.
 const KINDS := 256
 
-var _server: MultiplayerPeer
-var _client: MultiplayerPeer
 var _payloads: Array[PackedByteArray] = []
 var _next := 0
 var _read := 0
@@ -24,16 +22,7 @@ func _measure() -> void:
 		payload.resize(BYTES)
 		payload[0] = kind
 		_payloads.append(payload)
-	_server = open_server(1)
-	_client = open_client()
-	var ids: Array[int] = []
-	_server.peer_connected.connect(func(id: int) -> void: ids.append(id))
-	while not is_connected_peer(_client) or ids.is_empty():
-		_server.poll()
-		_client.poll()
-		await process_frame
-	_client.set_target_peer(1)
-	_client.transfer_mode = MultiplayerPeer.TRANSFER_MODE_RELIABLE
+	await _connect()
 	for frame in 60:
 		_client.poll()
 		_server.poll()
@@ -51,8 +40,7 @@ func _measure() -> void:
 	tell("worst_read_ms", worst[1] / 1000.0)
 	tell("worst_tick_ms", worst[2] / 1000.0)
 	tell("cpu_us_per_packet", process_cpu_since(cpu) / 1000.0 / maxi(_read, 1))
-	_client.close()
-	_server.close()
+	_disconnect()
 
 
 func _flood(packets: int, burst: int) -> PackedInt64Array:

@@ -20,56 +20,31 @@ class Called extends Node:
 var _node: Called
 
 
-func _serve() -> void:
-	await look_at_empty_loop()
-	_peer = open_server(number("n", 1))
+func _host() -> void:
 	_node = _world("server", _peer)
-	_node.multiplayer.peer_connected.connect(func(id: int) -> void: _ids.append(id))
+	_node.multiplayer.peer_connected.connect(_on_peer_connected)
 	_node.multiplayer.peer_disconnected.connect(_on_peer_disconnected)
-	_node.multiplayer.poll()
-	print(MARK, "_OPEN")
-	var waited := 0
-	while _ids.size() < number("n", 1) and waited < PATIENCE_FRAMES + 600 * int(_ids.is_empty()):
-		var before := _ids.size()
-		_node.multiplayer.poll()
-		waited = waited + 1 if _ids.size() == before else 0
-		await process_frame
-	tell("joined", _ids.size())
+
+
+func _say_go() -> void:
+	_node.calls = 0
 	_node.start.rpc()
 	# The first call to everybody carries the node's path, and is answered.
 	_node.hear.rpc(_payload)
-	for tick in number("warm", 40):
-		_tick()
-		await process_frame
-	_poll_us.clear()
-	_send_us.clear()
-	await _measured_ticks(number("ticks", 240))
-	_down = 0
-	var silent := 0
-	while silent < number("last", LAST_FRAMES):
-		var before := _node.calls
-		_tick()
-		silent = silent + 1 if _node.calls == before else 0
-		await process_frame
-	tell("put", _put)
-	tell("received", _node.calls)
-	tell("lost", _lost)
-	_peer.close()
-	await look_at_empty_loop()
-	tell_cost(number("ticks", 240), _seconds, _thread_us, _process_us)
 
 
 # Calls come, and are carried out, as the multiplayer is polled.
-func _tick() -> void:
-	var begin := Time.get_ticks_usec()
+func _poll() -> void:
 	_node.multiplayer.poll()
-	var polled := Time.get_ticks_usec()
+
+
+func _read() -> void:
+	_received = _node.calls
+
+
+func _send() -> void:
 	for call in _down:
 		_node.hear.rpc(_payload)
-	_put += _down * _ids.size()
-	_poll_us.append(polled - begin)
-	_read_us.append(0)
-	_send_us.append(Time.get_ticks_usec() - polled)
 
 
 func _attend() -> void:

@@ -197,20 +197,12 @@ func _frame() -> void:
 	var ticks := number("ticks", 300)
 	var put := 0
 	var read := 0
-	var begin := 0
-	var thread := 0
-	var process := {}
-	var process_ns := 0
 	_server.transfer_mode = MultiplayerPeer.TRANSFER_MODE_UNRELIABLE
 	for tick in ticks + 120:
 		if tick == 60:
-			begin = Time.get_ticks_usec()
-			process = process_cpu()
-			thread = thread_cpu()
+			start_clocks()
 		if tick == 60 + ticks:
-			thread = thread_cpu() - thread
-			process_ns = process_cpu_since(process)
-			begin = Time.get_ticks_usec() - begin
+			stop_clocks(ticks)
 		var silent := tick >= 60 + ticks
 		_poll()
 		for client in _clients:
@@ -230,7 +222,7 @@ func _frame() -> void:
 	tell("joined", _arrived.size())
 	_close()
 	await look_at_empty_loop()
-	tell_cost(ticks, begin / 1e6, thread / 1000.0, process_ns / 1000.0)
+	tell_cost()
 
 
 # Memory of the process for a connection, of which both ends are here: halved.

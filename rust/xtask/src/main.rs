@@ -11,6 +11,7 @@ mod bench;
 mod build;
 mod check;
 mod chromium;
+mod columns;
 mod coturn;
 mod debian;
 mod demo;

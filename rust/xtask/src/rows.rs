@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use crate::flat_json;
+use crate::{columns, flat_json};
 
 /// The columns: what is shown above, and the row's key.
 const COLUMNS: [(&str, &str); 8] = [
@@ -54,24 +54,7 @@ pub(crate) fn table(rows: &[Row]) -> String {
     let head = COLUMNS.map(|(title, _)| title.to_owned()).to_vec();
     let body = rows.iter().map(|row| COLUMNS.map(|(_, key)| row.cell(key)).to_vec());
     let lines: Vec<Vec<String>> = std::iter::once(head).chain(body).collect();
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..COLUMNS.len()).map(width).collect();
-    let mut shown = String::new();
-    for (number, line) in lines.iter().enumerate() {
-        let cells = line.iter().enumerate().map(|(column, cell)| {
-            let width = widths[column];
-            let left = WORDS.contains(&COLUMNS[column].1);
-            if left { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
-        });
-        shown.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
-        shown.push('\n');
-        if number == 0 {
-            let rules: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();
-            shown.push_str(&rules.join("  "));
-            shown.push('\n');
-        }
-    }
-    shown
+    columns::aligned(&lines, |column| WORDS.contains(&COLUMNS[column].1))
 }
 
 #[cfg(test)]

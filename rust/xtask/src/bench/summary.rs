@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::cases::{Bound, Case, Measure};
 use super::record::Record;
+use crate::columns;
 
 /// What several runs said of one figure.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -120,15 +121,7 @@ const HEAD: [&str; 6] = ["case", "figure", "built-in", "Ferry", "ratio", "promis
 
 /// For a terminal: aligned columns; a case is named once.
 pub(crate) fn text(rows: &[Row]) -> String {
-    let lines = lines(rows);
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
-    let mut text = String::new();
-    for line in &lines {
-        let cells = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        let _ = writeln!(text, "{}", cells.collect::<Vec<_>>().join("  ").trim_end());
-    }
-    text
+    columns::aligned(&lines(rows), |_| true)
 }
 
 /// For a document.
@@ -143,8 +136,8 @@ pub(crate) fn markdown(rows: &[Row]) -> String {
     text
 }
 
-fn lines(rows: &[Row]) -> Vec<[String; 6]> {
-    let mut lines = vec![HEAD.map(str::to_owned)];
+fn lines(rows: &[Row]) -> Vec<Vec<String>> {
+    let mut lines = vec![HEAD.map(str::to_owned).to_vec()];
     let mut named = "";
     for row in rows {
         let mut cells = row.cells();
@@ -152,7 +145,7 @@ fn lines(rows: &[Row]) -> Vec<[String; 6]> {
             cells[0].clear();
         }
         named = &row.case;
-        lines.push(cells);
+        lines.push(cells.to_vec());
     }
     lines
 }
