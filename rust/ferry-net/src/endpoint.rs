@@ -30,9 +30,9 @@ const LONGEST_FRAME: Duration = Duration::from_millis(50);
 /// Frames that are looked back at. More than one, since some games poll twice in one.
 const FRAMES_NOTED: usize = 4;
 
-/// As many bytes leave without waiting for the frame's end: some hundred full datagrams keep the network thread busy
-/// meanwhile.
-const ENOUGH_TO_LEAVE: usize = 512 * 1024;
+/// As many bytes leave without waiting for the frame's end: hundreds of full datagrams keep the network thread busy meanwhile.
+/// What a frame brings for a thousand players is less, so that each gets it in one datagram.
+const ENOUGH_TO_LEAVE: usize = 1024 * 1024;
 
 /// Bytes of entries that may be dropped, in one direction. What a thousand players send in a second and a half, or the
 /// game to them; more than that is stale.

@@ -371,6 +371,12 @@ impl<A: Address> Host<A> {
         self.slots.visible(peer).map_or(0, |peer| peer.reliable_bytes)
     }
 
+    /// What unreliable packets that wait to be sent take, as [`Config::max_outgoing_unreliable`] counts it; 0 once the
+    /// connection has ended.
+    pub fn unreliable_backlog(&self, peer: PeerId) -> usize {
+        self.slots.visible(peer).map_or(0, Peer::unreliable_backlog)
+    }
+
     /// Figures of a connection.
     pub fn peer_stats(&self, peer: PeerId) -> Option<PeerStats> {
         Some(self.slots.visible(peer).ok()?.stats())

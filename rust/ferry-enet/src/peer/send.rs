@@ -221,6 +221,11 @@ impl Peer {
         Ok(())
     }
 
+    /// What unreliable packets that wait to be sent take.
+    pub(crate) fn unreliable_backlog(&self) -> usize {
+        self.unreliable.bytes()
+    }
+
     fn next_order(&mut self) -> u32 {
         self.queue_order = self.queue_order.wrapping_add(1);
         self.queue_order

@@ -28,7 +28,7 @@ const MAX_WAITING_PER_PEER: usize = 1024 * 1024;
 const MAX_INCOMPLETE_PER_PEER: usize = 2 * 1024 * 1024;
 
 /// Unreliable packets that one peer's line is too narrow for, in bytes. A second of ten megabits.
-const MAX_UNRELIABLE_PER_PEER: usize = 1280 * 1024;
+pub(super) const MAX_UNRELIABLE_PER_PEER: usize = 1280 * 1024;
 
 /// Patience is the peer timeout less one ping and its answer, so that a peer is given up within it.
 const PING_INTERVAL: Duration = Duration::from_millis(500);

@@ -9,12 +9,15 @@ use super::Driver;
 use super::attempts::{Attempt, Wishes};
 use crate::enet::command::{Command, Target};
 use crate::enet::link::{Ending, takes_room};
-use crate::enet::settings::timeouts;
+use crate::enet::settings::{MAX_UNRELIABLE_PER_PEER, timeouts};
 use crate::limits::Limits;
 use crate::link::LinkId;
 use crate::lookup::{self, Found};
 use crate::reason::{Farewell, Reason};
 use crate::room::Room;
+
+/// What waits for one peer without being a reason to send before the next command.
+const MANY_UNRELIABLE: usize = MAX_UNRELIABLE_PER_PEER / 2;
 
 /// Who asked for a name.
 pub(super) enum Sought {
@@ -109,6 +112,8 @@ impl Driver {
                 Ok(()) => self.links.await_room(peer, cost),
                 Err(_) => link.shared.room.release(cost),
             }
+        } else {
+            self.crowded |= self.host.unreliable_backlog(peer) > MANY_UNRELIABLE;
         }
         if outcome == Err(SendError::TooLarge) {
             let detail = format!("{len} bytes do not go into what both ends agreed on");

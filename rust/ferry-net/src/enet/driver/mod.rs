@@ -106,6 +106,7 @@ pub(super) async fn run(parts: Parts, stopping: Stopping) {
         attempts: Attempts::default(),
         clock: Clock::start(),
         outgoing: Outgoing::new(),
+        crowded: false,
         notices: Vec::new(),
         blocked: false,
         not_dry_since: None,
@@ -136,6 +137,8 @@ struct Driver {
     attempts: Attempts,
     clock: Clock,
     outgoing: Outgoing,
+    /// Much waits for some peer.
+    crowded: bool,
     notices: Vec<Notice>,
     /// The socket takes no more datagrams for now.
     blocked: bool,
@@ -208,6 +211,10 @@ impl Driver {
         let taken = port.take_commands(commands, Instant::now(), stopping);
         for command in commands.drain(..) {
             self.obey(command);
+            // A burst for one peer is no more than waits in the protocol, which drops the oldest beyond.
+            if std::mem::take(&mut self.crowded) {
+                self.send()?;
+            }
         }
         if self.goodbye_until.is_none() && (stopping || taken.closed) {
             self.begin_goodbye();
