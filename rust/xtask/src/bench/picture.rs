@@ -16,8 +16,8 @@ const TITLE: &str = "game thread, ms a tick";
 const TICK_MS: f64 = 16.7;
 
 /// The scale's end, and its lines.
-const TOP_MS: f64 = 20.0;
-const LINES_MS: [u32; 4] = [0, 5, 10, 15];
+const TOP_MS: f64 = 36.0;
+const LINES_MS: [u32; 4] = [0, 10, 20, 30];
 
 const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 360.0;
