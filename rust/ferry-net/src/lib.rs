@@ -12,6 +12,7 @@ mod address;
 mod aside;
 pub mod bind_address;
 pub mod create_error;
+mod crowd;
 mod endpoint;
 pub mod enet;
 mod game_side;

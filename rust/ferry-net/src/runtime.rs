@@ -16,6 +16,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
 
 use crate::aside;
+use crate::crowd::Gathering;
 use crate::lock::lock;
 
 /// How long the thread stays when there is nothing to do.
@@ -130,7 +131,12 @@ impl Drop for Counted {
 }
 
 fn start() -> std::io::Result<Running> {
-    let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+    let gathering = Gathering::new();
+    let runtime = Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .on_thread_park(move || gathering.pause())
+        .build()?;
     let handle = runtime.handle().clone();
     let (stop, stopping) = watch::channel(Stop::No);
     let join = std::thread::Builder::new().name("ferry-net".to_owned()).spawn(move || {

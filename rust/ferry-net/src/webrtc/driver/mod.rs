@@ -21,6 +21,7 @@ use super::connection::ConnectionShared;
 use super::identity::Identity;
 use super::settings::Settings;
 use super::stack::{Setup, Stack};
+use crate::crowd::Member;
 use crate::endpoint::Port;
 use crate::limits::{GOODBYE, Limits};
 use crate::reason::{Farewell, Reason};
@@ -61,7 +62,16 @@ pub(super) async fn run(parts: Parts, stopping: Stopping) {
     });
     let outside = Outside::new(settings.trust.clone());
     let sockets = Sockets::new(&settings);
-    let driver = Driver { stack, sockets, outside, shared, limits, published: None, resting: false };
+    let driver = Driver {
+        stack,
+        sockets,
+        outside,
+        shared,
+        limits,
+        published: None,
+        resting: false,
+        _member: Member::new(),
+    };
     // A task has room for it once in each call that it moves through: 68 KB instead of 8.
     let driver = Box::new(driver);
     driver.run(&port, stopping).await;
@@ -78,6 +88,7 @@ struct Driver {
     published: Option<(Instant, u64)>,
     /// The game takes nothing in for now.
     resting: bool,
+    _member: Member,
 }
 
 /// What a turn leaves to be done.
