@@ -1,8 +1,9 @@
 //! What runs an ENet endpoint on the network thread: one socket, one protocol host, one end of the seam.
 //!
-//! Everything happens in [`Driver::turn`], in this order: take the game's commands if they are due, read the socket dry, let
-//! the protocol's time pass, hand over what happened, send what is ready in batches. Between turns the driver sleeps until
-//! the game rings, a datagram comes or something is due. A turn is bounded, so that endpoints share the thread.
+//! Everything happens in [`Driver::turn`], in this order: take the game's commands if they are due (and send in between, where
+//! they bring very much for one peer), read the socket dry, let the protocol's time pass, hand over what happened, send
+//! what is ready in batches. Between turns the driver sleeps until the game rings, a datagram comes or something is due. A
+//! turn is bounded, so that endpoints share the thread.
 //!
 //! The socket is read before time-outs run: after the whole process was stopped for a while, the answers lie in there.
 //!
