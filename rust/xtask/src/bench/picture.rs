@@ -88,7 +88,7 @@ fn grid(svg: &mut String, left: f64) {
         "<line x1=\"{left}\" y1=\"{full:.1}\" x2=\"{right}\" y2=\"{full:.1}\" stroke=\"#9ca3af\" stroke-dasharray=\"5 4\"/>\
          <text x=\"{:.1}\" y=\"{:.1}\" fill=\"#6b7280\" font-size=\"11\">the whole tick: 16.7 ms</text>",
         left + 4.0,
-        full - 5.0
+        full + 14.0
     );
     for n in [128, 512, 1000] {
         let _ = writeln!(
