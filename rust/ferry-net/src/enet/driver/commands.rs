@@ -16,7 +16,7 @@ use crate::lookup::{self, Found};
 use crate::reason::{Farewell, Reason};
 use crate::room::Room;
 
-/// What waits for one peer without being a reason to send before the next command.
+/// What waits for one peer without being a reason to send before all commands are obeyed.
 const MANY_UNRELIABLE: usize = MAX_UNRELIABLE_PER_PEER / 2;
 
 /// Who asked for a name.

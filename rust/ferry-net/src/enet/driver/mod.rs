@@ -44,6 +44,10 @@ const BATCHES_PER_TURN: usize = 32;
 /// Datagrams sent in a turn, about.
 const SENT_PER_TURN: usize = 2048;
 
+/// Commands that are obeyed, at least, before what they bring is sent in between: where much waits because a line is narrow,
+/// sending for each would only tear others' datagrams apart.
+const SENT_AFTER: usize = 256;
+
 /// Events handed over at once, about. Room is asked for as often.
 const EVENTS_PER_STEP: usize = 512;
 
@@ -210,13 +214,17 @@ impl Driver {
         stopping: bool,
     ) -> std::io::Result<Option<Rest>> {
         let taken = port.take_commands(commands, Instant::now(), stopping);
+        let mut unsent = 0;
         for command in commands.drain(..) {
             self.obey(command);
-            // A burst for one peer is no more than waits in the protocol, which drops the oldest beyond.
-            if std::mem::take(&mut self.crowded) {
+            unsent += 1;
+            // A burst for one peer may be more than waits in the protocol, which drops the oldest beyond.
+            if unsent >= SENT_AFTER && std::mem::take(&mut self.crowded) {
                 self.send()?;
+                unsent = 0;
             }
         }
+        self.crowded = false;
         if self.goodbye_until.is_none() && (stopping || taken.closed) {
             self.begin_goodbye();
         }
