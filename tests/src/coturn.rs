@@ -5,7 +5,7 @@
 //! machine that it runs on, which a server on the internet must not.
 
 use std::fs;
-use std::net::{IpAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,6 +16,7 @@ use ferry_net::tls;
 use ferry_net::webrtc::{Server, Settings};
 
 use crate::brought;
+use crate::ports::free_port;
 use crate::project_copy::Folder;
 
 const VARIABLE: &str = "FERRY_TEST_COTURN";
@@ -188,9 +189,4 @@ impl Drop for Coturn {
 #[must_use]
 pub fn server(url: &str, password: &str) -> Server {
     Server::parse(url, USER, password).expect("a URL")
-}
-
-fn free_port(address: IpAddr) -> u16 {
-    let listener = TcpListener::bind((address, 0)).expect("there are free ports");
-    listener.local_addr().expect("it is bound").port()
 }

@@ -8,7 +8,7 @@
 //! [`project_copy`] is for tests that change the project. [`chromium`] opens a page in a real browser.
 //! [`players`] are Ferry's peers without the engine, [`webrtc_end`] one end of a WebRTC connection; [`aiortc`] is another
 //! implementation at the other end, [`coturn`] a relay. `networks` has some that a test makes itself, to pull their cables;
-//! [`brought`] says which programs there are.
+//! [`brought`] says which programs there are, [`ports`] finds a free one for those that have to be told.
 //!
 //! Everything stays on 127.0.0.1, ports are chosen by the system, and every wait has a bound.
 
@@ -24,6 +24,7 @@ pub mod pair;
 pub mod parity;
 pub mod payload;
 pub mod players;
+pub mod ports;
 pub mod project_copy;
 pub mod relay;
 pub mod scripted_match;

@@ -2,9 +2,12 @@
 //! Ferry's, and nothing gets lost. How much it is stands in docs/performance.md; `cargo xtask bench` measures it anew.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::net::{TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr};
 
 use ferry_tests::godot::{Outcome, Scene};
+use ferry_tests::ports::free_port;
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 const CLASSES: [&str; 4] = [
     "ENetMultiplayerPeer",
@@ -12,16 +15,6 @@ const CLASSES: [&str; 4] = [
     "WebSocketMultiplayerPeer",
     "FerryWebSocketMultiplayerPeer",
 ];
-
-/// A port that nobody has, neither of TCP nor of UDP.
-fn free_port() -> u16 {
-    (0..64)
-        .find_map(|_| {
-            let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-            UdpSocket::bind(address).ok().map(|_| address.port())
-        })
-        .unwrap()
-}
 
 fn script(name: &str, role: &str, class: &str, port: u16, options: &[(&str, u32)]) -> Scene {
     let place = format!("res://bench/{name}.gd");
@@ -46,7 +39,7 @@ fn figure(outcome: &Outcome, key: &str) -> f64 {
 
 /// A server and its clients, in two processes: what they told.
 fn two(name: &str, class: &str, options: &[(&str, u32)]) -> [Outcome; 2] {
-    let port = free_port();
+    let port = free_port(LOOPBACK);
     let mut server = script(name, "server", class, port, options).start();
     server.line("FERRY_BENCH_OPEN");
     let clients = script(name, "clients", class, port, options).must_pass();
@@ -56,7 +49,7 @@ fn two(name: &str, class: &str, options: &[(&str, u32)]) -> [Outcome; 2] {
 }
 
 fn one(name: &str, class: &str, options: &[(&str, u32)]) -> Outcome {
-    script(name, "both", class, free_port(), options).must_pass()
+    script(name, "both", class, free_port(LOOPBACK), options).must_pass()
 }
 
 #[test]

@@ -24,9 +24,9 @@ const SOON: Duration = Duration::from_micros(100);
 static LINKS: AtomicUsize = AtomicUsize::new(0);
 
 /// Counts a link, for as long as this is kept.
-pub(crate) struct Member(());
+pub(crate) struct CountedLink(());
 
-impl Member {
+impl CountedLink {
     /// One more.
     pub(crate) fn new() -> Self {
         LINKS.fetch_add(1, Ordering::Relaxed);
@@ -34,7 +34,7 @@ impl Member {
     }
 }
 
-impl Drop for Member {
+impl Drop for CountedLink {
     fn drop(&mut self) {
         LINKS.fetch_sub(1, Ordering::Relaxed);
     }

@@ -113,7 +113,7 @@ impl Driver {
                 Err(_) => link.shared.room.release(cost),
             }
         } else {
-            self.crowded |= self.host.unreliable_backlog(peer) > MANY_UNRELIABLE;
+            self.backed_up |= self.host.unreliable_backlog(peer) > MANY_UNRELIABLE;
         }
         if outcome == Err(SendError::TooLarge) {
             let detail = format!("{len} bytes do not go into what both ends agreed on");

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use ferry_enet::{Host, PeerId};
 
-use crate::crowd::Member;
+use crate::crowd::CountedLink;
 use crate::enet::link::LinkShared;
 use crate::id_map::IdMap;
 use crate::link::LinkId;
@@ -22,12 +22,12 @@ pub(super) struct Link {
     pub(super) own_timeouts: bool,
     /// Room in the outgoing queue that its packets in the protocol's hands take.
     taken: usize,
-    _member: Member,
+    _counted: CountedLink,
 }
 
 impl Link {
     pub(super) fn new(id: LinkId, peer: PeerId, shared: Arc<LinkShared>, guest_word: Option<u32>) -> Self {
-        Self { id, peer, shared, guest_word, own_timeouts: false, taken: 0, _member: Member::new() }
+        Self { id, peer, shared, guest_word, own_timeouts: false, taken: 0, _counted: CountedLink::new() }
     }
 }
 

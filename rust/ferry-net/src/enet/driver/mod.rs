@@ -111,7 +111,7 @@ pub(super) async fn run(parts: Parts, stopping: Stopping) {
         attempts: Attempts::default(),
         clock: Clock::start(),
         outgoing: Outgoing::new(),
-        crowded: false,
+        backed_up: false,
         notices: Vec::new(),
         blocked: false,
         not_dry_since: None,
@@ -142,8 +142,8 @@ struct Driver {
     attempts: Attempts,
     clock: Clock,
     outgoing: Outgoing,
-    /// Much waits for some peer.
-    crowded: bool,
+    /// Many unreliable packets wait for some peer.
+    backed_up: bool,
     notices: Vec<Notice>,
     /// The socket takes no more datagrams for now.
     blocked: bool,
@@ -219,12 +219,12 @@ impl Driver {
             self.obey(command);
             unsent += 1;
             // A burst for one peer may be more than waits in the protocol, which drops the oldest beyond.
-            if unsent >= SENT_AFTER && std::mem::take(&mut self.crowded) {
+            if unsent >= SENT_AFTER && std::mem::take(&mut self.backed_up) {
                 self.send()?;
                 unsent = 0;
             }
         }
-        self.crowded = false;
+        self.backed_up = false;
         if self.goodbye_until.is_none() && (stopping || taken.closed) {
             self.begin_goodbye();
         }

@@ -21,7 +21,7 @@ use super::connection::ConnectionShared;
 use super::identity::Identity;
 use super::settings::Settings;
 use super::stack::{Setup, Stack};
-use crate::crowd::Member;
+use crate::crowd::CountedLink;
 use crate::endpoint::Port;
 use crate::limits::{GOODBYE, Limits};
 use crate::reason::{Farewell, Reason};
@@ -70,7 +70,7 @@ pub(super) async fn run(parts: Parts, stopping: Stopping) {
         limits,
         published: None,
         resting: false,
-        _member: Member::new(),
+        _counted: CountedLink::new(),
     };
     // A task has room for it once in each call that it moves through: 68 KB instead of 8.
     let driver = Box::new(driver);
@@ -88,7 +88,7 @@ struct Driver {
     published: Option<(Instant, u64)>,
     /// The game takes nothing in for now.
     resting: bool,
-    _member: Member,
+    _counted: CountedLink,
 }
 
 /// What a turn leaves to be done.

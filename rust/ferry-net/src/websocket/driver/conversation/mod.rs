@@ -28,7 +28,7 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
 use super::Shared;
 use super::allowance::Allowance;
-use crate::crowd::Member;
+use crate::crowd::CountedLink;
 use crate::limits::Limits;
 use crate::link::LinkId;
 use crate::peer_id::PeerId;
@@ -133,7 +133,7 @@ pub(super) struct Conversation {
     /// What of the traffic the endpoint's figures know.
     counted: Traffic,
     published: Instant,
-    _member: Member,
+    _counted: CountedLink,
 }
 
 /// This end says goodbye.
@@ -184,7 +184,7 @@ impl Conversation {
             figures: LinkStats::default(),
             counted: Traffic::default(),
             published: now,
-            _member: Member::new(),
+            _counted: CountedLink::new(),
             shared,
             link,
             own,
