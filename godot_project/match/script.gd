@@ -85,8 +85,10 @@ func _as_server() -> void:
 	for id: int in places:
 		_check(places[id].distance_to(game.boat_of(id).position) > FAR, "%s steered" % game.players[id])
 	print("throws anna out")
-	game.peer.disconnect_peer(_id_of("anna"))
-	await _until(func() -> bool: return _left.has("anna"), "anna gone")
+	var thrown_out := _id_of("anna")
+	game.peer.disconnect_peer(thrown_out)
+	# With her boat: what is announced afterwards is heard after it has gone.
+	await _until(func() -> bool: return _left.has("anna") and game.boat_of(thrown_out) == null, "anna gone")
 	game.announce("ben may go")
 	await _until(func() -> bool: return _left.has("ben"), "ben gone")
 	_check(_left == (["anna", "ben"] as Array[String]), "who left: %s" % [_left])

@@ -53,9 +53,9 @@
 //! ```
 //!
 //! Four rules for drivers. Nothing leaves before [`Host::poll_transmit`]: what was queued since the last round shares
-//! datagrams, so once a frame is better than once a packet. Receive buffers hold [`MAXIMUM_DATAGRAM`] bytes. After the
-//! driver itself was stopped for long, it reads its socket before it calls [`Host::handle_timeout`]: the answers may be
-//! there. And an error of the socket is no reason to stop asking for the next datagram, which goes to somebody else.
+//! datagrams, so once a frame is better than once a packet. Receive buffers hold [`MAXIMUM_DATAGRAM`] bytes. While the
+//! driver itself was stopped, the time that it hands in stood still: nobody could be heard, and the answers may lie in
+//! its socket. And an error of the socket is no reason to stop asking for the next datagram, which goes to somebody else.
 //!
 //! # The protocol
 //!

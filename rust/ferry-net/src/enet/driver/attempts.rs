@@ -5,9 +5,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use ferry_enet::{DisconnectReason, PeerId, ThrottleConfig, Timeouts};
+use ferry_enet::{DisconnectReason, PeerId, ThrottleConfig, Timeouts, Timestamp};
 
 use crate::enet::link::LinkShared;
 use crate::link::LinkId;
@@ -30,14 +30,14 @@ pub(super) struct Attempt {
     pub(super) wishes: Wishes,
     channels: u8,
     data: u32,
-    began: Instant,
-    deadline: Instant,
+    began: Timestamp,
+    deadline: Timestamp,
     /// Empty while the name is being looked up.
     candidates: Vec<SocketAddr>,
     /// How many tries there were.
     tries: u32,
     /// When the next candidate is tried, if there are several.
-    switch_at: Option<Instant>,
+    switch_at: Option<Timestamp>,
 }
 
 /// What the game wants of a link once it stands.
@@ -60,9 +60,9 @@ impl Attempt {
         shared: Arc<LinkShared>,
         channels: u8,
         data: u32,
+        began: Timestamp,
         bound: Duration,
     ) -> Self {
-        let began = Instant::now();
         Self {
             link,
             shared,
@@ -78,12 +78,12 @@ impl Attempt {
         }
     }
 
-    fn next_due(&self) -> Instant {
+    fn next_due(&self) -> Timestamp {
         self.switch_at.map_or(self.deadline, |at| at.min(self.deadline))
     }
 
     /// Begins the next try.
-    fn next_try(&mut self, now: Instant) -> Option<Next> {
+    fn next_try(&mut self, now: Timestamp) -> Option<Next> {
         let count = u32::try_from(self.candidates.len()).ok().filter(|count| *count > 0)?;
         let address = self.candidates[(self.tries % count) as usize];
         let patience = FIRST_PATIENCE * (1 << (self.tries / count).min(5));
@@ -174,7 +174,13 @@ impl Attempts {
     }
 
     /// A look-up has ended.
-    pub(super) fn resolved(&mut self, link: LinkId, found: Found, reaches_ipv6: bool) -> Option<Next> {
+    pub(super) fn resolved(
+        &mut self,
+        now: Timestamp,
+        link: LinkId,
+        found: Found,
+        reaches_ipv6: bool,
+    ) -> Option<Next> {
         let attempt = self.get_mut(link)?;
         let found = found.and_then(|mut addresses| {
             addresses.retain(|address| reaches_ipv6 || address.is_ipv4());
@@ -187,7 +193,7 @@ impl Attempts {
         match found {
             Ok(addresses) => {
                 attempt.candidates = addresses;
-                attempt.next_try(Instant::now())
+                attempt.next_try(now)
             }
             Err(reason) => {
                 self.remove(link);
@@ -198,7 +204,7 @@ impl Attempts {
     }
 
     /// One attempt that waits for nothing any more: to be called until there is none.
-    pub(super) fn take_due(&mut self, now: Instant) -> Option<Next> {
+    pub(super) fn take_due(&mut self, now: Timestamp) -> Option<Next> {
         let place = self.list.iter().position(|attempt| attempt.next_due() <= now)?;
         if self.list[place].deadline > now {
             return self.list[place].next_try(now);
@@ -207,7 +213,7 @@ impl Attempts {
         Some(Next::Fail { link: attempt.link, farewell: attempt.out_of_time(), word: 0, peer: attempt.peer })
     }
 
-    pub(super) fn next_due(&self) -> Option<Instant> {
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
         self.list.iter().map(Attempt::next_due).min()
     }
 }

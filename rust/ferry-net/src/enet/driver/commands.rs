@@ -30,8 +30,8 @@ impl Driver {
         match command {
             Command::Send { link, channel, mode, payload } => self.send_packet(link, channel, mode, payload),
             Command::Connect { link, shared, target, channels, data } => {
-                let bound = self.limits.connect_timeout;
-                self.attempts.add(Attempt::new(link, shared, channels, data, bound));
+                let (began, bound) = (self.clock.now(), self.limits.connect_timeout);
+                self.attempts.add(Attempt::new(link, shared, channels, data, began, bound));
                 match target {
                     Target::Address(address) => self.found(Sought::Link(link), Ok(vec![address])),
                     Target::Name(name, port) => self.look_up(name, port, Sought::Link(link)),
@@ -176,7 +176,8 @@ impl Driver {
     pub(super) fn found(&mut self, sought: Sought, found: Found) {
         match (sought, found) {
             (Sought::Link(link), found) => {
-                if let Some(next) = self.attempts.resolved(link, found, self.socket.reaches_ipv6()) {
+                let now = self.clock.now();
+                if let Some(next) = self.attempts.resolved(now, link, found, self.socket.reaches_ipv6()) {
                     self.go_on_trying(next);
                 }
             }

@@ -5,21 +5,24 @@
 //! what is ready in batches. Between turns the driver sleeps until the game rings, a datagram comes or something is due. A
 //! turn is bounded, so that endpoints share the thread.
 //!
-//! The socket is read before time-outs run: after the whole process was stopped for a while, the answers lie in there.
+//! The socket is read before time-outs run, and time that this process was not run for does not count (`clock`).
 //!
 //! When the game closes, the driver has [`GOODBYE`] to deliver what is queued and to tell every peer; then it lets go of
 //! the socket, and by dropping its [`Port`] says so.
 
 mod attempts;
+mod clock;
 mod commands;
 mod links;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use ferry_enet::{DisconnectReason, Host, PeerId, Timestamp};
+use ferry_enet::{DisconnectReason, Host, PeerId};
 use tokio::sync::mpsc;
 
 use super::command::{Command, Event, Made, Notice};
@@ -35,6 +38,7 @@ use crate::runtime::{Stopping, until};
 use crate::udp::{AsyncPort, Outgoing, UdpPort};
 
 use attempts::{Attempt, Attempts, Next};
+use clock::Clock;
 use commands::Sought;
 use links::{Link, Links};
 
@@ -192,6 +196,7 @@ impl Driver {
                 continue;
             }
             let due = self.next_due(rest.look_at);
+            self.clock.rest_until(due);
             let stopping_is_news = !stopping.asked();
             tokio::select! {
                 biased;
@@ -283,7 +288,7 @@ impl Driver {
             return true;
         }
         // After what has come: an answer may be among it.
-        while let Some(next) = self.attempts.take_due(Instant::now()) {
+        while let Some(next) = self.attempts.take_due(self.clock.now()) {
             self.go_on_trying(next);
         }
         self.deliver(port);
@@ -481,7 +486,7 @@ impl Driver {
         let stats = self.host.stats();
         let unpublished = stats.datagrams_received + stats.datagrams_sent != self.published.datagrams;
         let publish = unpublished.then(|| self.published.at + PUBLISH_EVERY);
-        let attempts = self.attempts.next_due().filter(|_| !self.full);
+        let attempts = self.attempts.next_due().filter(|_| !self.full).map(|at| self.clock.instant(at));
         [protocol, look_at, attempts, self.goodbye_until, publish].into_iter().flatten().min()
     }
 }
@@ -495,24 +500,5 @@ fn farewell_of(reason: DisconnectReason) -> (Farewell, u32) {
         DisconnectReason::TimedOut => (Reason::Timeout.into(), 0),
         DisconnectReason::HandshakeFailed => (Reason::Protocol.into(), 0),
         DisconnectReason::PacketTooLong => (Reason::PacketTooLarge.into(), 0),
-    }
-}
-
-/// The protocol's time, which counts from the endpoint's beginning.
-struct Clock {
-    started: Instant,
-}
-
-impl Clock {
-    fn start() -> Self {
-        Self { started: Instant::now() }
-    }
-
-    fn now(&self) -> Timestamp {
-        Timestamp::from_micros(10_000_000) + self.started.elapsed()
-    }
-
-    fn instant(&self, at: Timestamp) -> Instant {
-        self.started + Duration::from_micros(at.as_micros().saturating_sub(10_000_000))
     }
 }
