@@ -5,46 +5,10 @@
 
 #![allow(clippy::unwrap_used, reason = "this is how a test fails")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use bytes::Bytes;
+use counted_memory::thread;
 use ferry_enet::{Config, Event, Host, MAXIMUM_DATAGRAM, Mode, PeerId, Timestamp};
 use ferry_enet_testkit::world::Place;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-fn count() {
-    // While a thread ends, its counter is gone; nothing is measured then.
-    let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-}
-
-// SAFETY: every call is passed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: as above.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: as above.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 const CLIENTS: usize = 20;
 
@@ -124,11 +88,11 @@ fn measure(mut traffic: impl FnMut(&mut Host<Place>, Option<PeerId>)) -> (u64, u
     for _ in 0..600 {
         game.tick(&mut traffic);
     }
-    let (allocations, packets) = (ALLOCATIONS.get(), game.packets);
+    let (allocations, packets) = (thread::allocations(), game.packets);
     for _ in 0..600 {
         game.tick(&mut traffic);
     }
-    (ALLOCATIONS.get() - allocations, game.packets - packets)
+    (thread::allocations() - allocations, game.packets - packets)
 }
 
 #[test]

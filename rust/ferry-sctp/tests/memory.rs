@@ -8,65 +8,13 @@
 #[allow(dead_code, reason = "this needs only some of it")]
 mod raw;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use counted_memory::thread::{self, held, peak};
 use ferry_sctp::{Association, Config, Event, Message, Reliability};
 
 use self::raw::{FIRST, RE_CONFIG, TSN, Target, WHOLE, chunk, data};
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-    static LIVE: Cell<i64> = const { Cell::new(0) };
-    static PEAK: Cell<i64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-fn count(bytes: i64) {
-    // While a thread ends, its counters are gone; nothing is measured then.
-    let _ = LIVE.try_with(|live| {
-        live.set(live.get() + bytes);
-        let _ = PEAK.try_with(|peak| peak.set(peak.get().max(live.get())));
-    });
-    if bytes > 0 {
-        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-    }
-}
-
-// SAFETY: every call is passed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as i64);
-        // SAFETY: as above.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count(-(layout.size() as i64));
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size as i64 - layout.size() as i64);
-        // SAFETY: as above.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-/// The most that was alive at once during this, beyond what was at its start.
-fn peak(run: impl FnOnce()) -> i64 {
-    let before = LIVE.get();
-    PEAK.set(before);
-    run();
-    PEAK.get() - before
-}
 
 const WINDOW: usize = 1024 * 1024;
 
@@ -94,28 +42,28 @@ fn small_messages_cost_less_than_an_allocation_each() {
         for end in &mut ends {
             for _ in 0..20 {
                 let message = Message { stream: 1, ppid: 53, payload: payload.clone() };
-                let before = ALLOCATIONS.get();
+                let before = thread::allocations();
                 end.send(now, message, Reliability::RELIABLE);
-                allocations += ALLOCATIONS.get() - before;
+                allocations += thread::allocations() - before;
             }
         }
         for round in 0..6 {
             let end = round % 2;
             ends[end].handle_timeout(now);
             loop {
-                let before = ALLOCATIONS.get();
+                let before = thread::allocations();
                 let any = ends[end].poll_transmit(now, &mut packet);
-                allocations += ALLOCATIONS.get() - before;
+                allocations += thread::allocations() - before;
                 if !any {
                     break;
                 }
                 let bytes = Bytes::copy_from_slice(&packet);
-                let before = ALLOCATIONS.get();
+                let before = thread::allocations();
                 ends[1 - end].handle_input(now, bytes);
                 while let Some(event) = ends[1 - end].poll_event() {
                     received += u64::from(matches!(event, Event::Message(_)));
                 }
-                allocations += ALLOCATIONS.get() - before;
+                allocations += thread::allocations() - before;
             }
         }
         if tick == 999 {
@@ -130,7 +78,7 @@ fn small_messages_cost_less_than_an_allocation_each() {
 
 #[test]
 fn what_is_over_is_freed() {
-    let start = LIVE.get();
+    let start = held();
     let now = Instant::now();
     let mut ends = [1, 2].map(|seed| Association::new(Config { seed, ..Config::default() }, now));
     ends[0].connect(now);
@@ -149,7 +97,7 @@ fn what_is_over_is_freed() {
         }
     }
     assert_eq!(ends[0].outstanding_bytes(), 0);
-    let left = LIVE.get() - start;
+    let left = held() - start;
     println!("{left} bytes in two ends after a burst of 20 000 messages");
     assert!(left < 600_000, "{left}");
 }
@@ -166,7 +114,7 @@ fn one_piece_on_each_of_all_streams_is_bounded() {
         }
     });
     println!("{bytes}");
-    assert!(bytes < 12 * WINDOW as i64, "{bytes}");
+    assert!(bytes < 12 * WINDOW as isize, "{bytes}");
 }
 
 #[test]
@@ -182,7 +130,7 @@ fn messages_that_nobody_reads_are_bounded() {
             }
         });
         println!("{size}: {bytes}");
-        assert!(bytes < 12 * WINDOW as i64, "{size}: {bytes}");
+        assert!(bytes < 12 * WINDOW as isize, "{size}: {bytes}");
     }
 }
 
@@ -196,7 +144,7 @@ fn a_message_that_never_ends_is_bounded() {
         }
     });
     println!("{bytes}");
-    assert!(bytes < 2 * WINDOW as i64, "{bytes}");
+    assert!(bytes < 2 * WINDOW as isize, "{bytes}");
     assert!(target.end.is_closed());
 }
 
@@ -212,7 +160,7 @@ fn gaps_everywhere_are_bounded() {
             }
         });
         println!("{bytes}");
-        assert!(bytes < 12 * WINDOW as i64, "{bytes}");
+        assert!(bytes < 12 * WINDOW as isize, "{bytes}");
     }
 }
 
@@ -237,5 +185,5 @@ fn resets_that_nobody_reads_are_bounded() {
             }
         });
     println!("{bytes}");
-    assert!(bytes < 12 * WINDOW as i64, "{bytes}");
+    assert!(bytes < 12 * WINDOW as isize, "{bytes}");
 }

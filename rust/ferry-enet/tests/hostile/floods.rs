@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use counted_memory::thread::held;
 use ferry_enet::compress::{Compressor, RangeCoder};
 use ferry_enet::{Config, DisconnectReason, Event, Mode, ThrottleConfig, Timeouts, Timestamp};
 use ferry_enet_testkit::forger::{Forger, counting_host, drain};
@@ -12,7 +13,6 @@ use ferry_enet_testkit::random::Random;
 use ferry_enet_testkit::raw::{CONTROL, Raw, RawFragment};
 use ferry_enet_testkit::world::{Place, World};
 
-use crate::malformed_fragments::allocated;
 use crate::scene::{FORGER, Scene, State, VICTIM, exchange, report, small};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -30,7 +30,7 @@ fn a_hundred_thousand_connects_a_minute_and_a_half_take_little_and_keep_no_playe
     let mut victim = counting_host(Config::default());
     let mut player = counting_host(Config::default());
     let mut now = Timestamp::from_micros(0);
-    let before = allocated();
+    let before = held();
     let mut most = 0;
     let mut joined = None;
     for round in 0..100_000_u32 {
@@ -45,7 +45,7 @@ fn a_hundred_thousand_connects_a_minute_and_a_half_take_little_and_keep_no_playe
         player.handle_timeout(now);
         exchange(now, &mut victim, &mut player);
         assert!(victim.stats().half_open <= 256 && victim.stats().peers <= 1);
-        most = most.max(allocated() - before);
+        most = most.max(held() - before);
         while let Some(event) = victim.poll_event() {
             assert!(matches!(event, Event::Connected { .. }), "{event:?}");
             joined = Some(round);
@@ -119,12 +119,12 @@ fn a_full_host_refuses_each_with_one_small_word_and_keeps_nothing() {
             }
         }
     };
-    let before = allocated();
+    let before = held();
     flood(&mut scene, true);
-    assert!(allocated() - before < 1000, "{} bytes", allocated() - before);
+    assert!(held() - before < 1000, "{} bytes", held() - before);
     // Nobody fetches the answers: some are kept.
     flood(&mut scene, false);
-    assert!(allocated() - before < MIB, "{} bytes", allocated() - before);
+    assert!(held() - before < MIB, "{} bytes", held() - before);
     assert!(scene.answers().len() <= 4096);
     assert_eq!(scene.victim.poll_timeout().map(|_| ()), Some(()), "the honest client's ping");
     assert_eq!(scene.honest_exchange().unwrap(), []);
@@ -134,7 +134,7 @@ fn a_full_host_refuses_each_with_one_small_word_and_keeps_nothing() {
 #[test]
 fn a_million_pings_without_an_answer_going_out_take_little() {
     let mut scene = Scene::new(State::Connected, &small());
-    let before = allocated();
+    let before = held();
     let mut seq = 1_u16;
     for _ in 0..4000 {
         let mut raw = scene.forger.header();
@@ -144,7 +144,7 @@ fn a_million_pings_without_an_answer_going_out_take_little() {
         }
         scene.say(raw);
     }
-    assert!(allocated() - before < MIB, "{} bytes", allocated() - before);
+    assert!(held() - before < MIB, "{} bytes", held() - before);
     let answers = scene.answers();
     assert!(answers.len() <= 4096 / 32 + 2, "{} datagrams", answers.len());
     scene.honest_exchange().unwrap();
@@ -216,12 +216,12 @@ fn a_driver_that_fetches_no_events_is_not_flooded_and_gets_everything_reliable_l
         scene.honest.send(scene.victim_at_honest, 0, mode, payload).unwrap();
         ledger.sent(0, mode == Mode::Reliable);
     }
-    let before = allocated();
+    let before = held();
     // Not for long: what is not acknowledged for five seconds ends a connection.
     scene.pass(2 * SECOND);
     let figures = scene.victim.peer_stats(scene.honest_at_victim).unwrap();
     assert!((19_000..22_000).contains(&figures.undelivered_bytes), "{figures:?}");
-    assert!(allocated() - before < 2 * MIB);
+    assert!(held() - before < 2 * MIB);
     for _ in 0..2000 {
         for event in scene.events() {
             let Event::Received { channel, mode, payload, .. } = event else { panic!("{event:?}") };
@@ -237,7 +237,7 @@ fn peers_that_come_and_go_do_not_fill_the_queue_of_a_driver_that_fetches_no_even
     // Story: a peer's budget ended with it, its packets stayed in the queue.
     let config = Config { max_incoming: 20_000, ..small() };
     let mut scene = Scene::new(State::Stranger, &config);
-    let before = allocated();
+    let before = held();
     let payload = [9; 1000];
     for id in 1..3000 {
         let mut forger = Forger::new(FORGER, false);
@@ -252,7 +252,7 @@ fn peers_that_come_and_go_do_not_fill_the_queue_of_a_driver_that_fetches_no_even
         let goodbye = forger.header().disconnect(false, 0, 0);
         forger.say(&mut scene.victim, scene.now, goodbye);
     }
-    let taken = allocated() - before;
+    let taken = held() - before;
     assert!(taken < 4 * MIB, "{taken} bytes");
     scene.honest_exchange().unwrap();
 }
@@ -277,10 +277,10 @@ fn pings_that_a_peer_never_acknowledges_do_not_pile_up() {
         scene.events();
         while scene.honest.poll_event().is_some() {}
         if round == 1000 {
-            middle = allocated();
+            middle = held();
         }
     }
-    let grown = allocated() - middle;
+    let grown = held() - middle;
     assert!(grown < 50_000, "{grown} bytes more after another 5000 pings");
 }
 
@@ -310,10 +310,10 @@ fn bandwidth_words_that_a_peer_never_acknowledges_do_not_pile_up() {
         scene.events();
         while scene.honest.poll_event().is_some() {}
         if round == 500 {
-            middle = allocated();
+            middle = held();
         }
     }
-    let grown = allocated() - middle;
+    let grown = held() - middle;
     assert!(grown < 50_000, "{grown} bytes more after another 2500 changes");
 }
 
@@ -324,14 +324,14 @@ fn handshakes_that_end_behind_one_that_does_not_leave_nothing() {
     let mut before = 0;
     for id in 0..60_000 {
         if id == 1000 {
-            before = allocated();
+            before = held();
         }
         assert!(other.open(&mut scene.victim, scene.now, 1, id).is_some(), "number {id}");
         let goodbye = other.header().disconnect(false, 0, 0);
         other.say(&mut scene.victim, scene.now, goodbye);
         scene.events();
     }
-    let grown = allocated() - before;
+    let grown = held() - before;
     assert!(grown < 100_000, "{grown} bytes");
 }
 
@@ -348,7 +348,7 @@ fn compressed_bombs_are_malformed_and_quickly_done_with() {
     for state in State::ALL {
         let mut scene = Scene::new(state, &small());
         scene.victim.set_compressor(Some(Box::new(RangeCoder::new())));
-        let before = (allocated(), scene.victim.stats());
+        let before = (held(), scene.victim.stats());
         for header in [Raw::to_nobody(), scene.forger.header()] {
             let mut raw = header.bytes(&bomb());
             raw.bytes[0] |= 0x40;
@@ -358,7 +358,7 @@ fn compressed_bombs_are_malformed_and_quickly_done_with() {
         }
         let stats = scene.victim.stats();
         assert_eq!(stats.malformed_datagrams - before.1.malformed_datagrams, 100, "{state:?}");
-        assert!(allocated() - before.0 < 10_000, "{state:?}");
+        assert!(held() - before.0 < 10_000, "{state:?}");
         assert_eq!(scene.answers(), []);
         assert_eq!(scene.events(), []);
     }

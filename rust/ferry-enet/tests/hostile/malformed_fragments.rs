@@ -1,54 +1,11 @@
 //! Pieces that overlap, repeat, contradict each other or announce what never comes; then an honest packet in pieces.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
+use counted_memory::thread::held;
 use ferry_enet::{Config, Event, Mode, PeerState};
 use ferry_enet_testkit::limits::most_incomplete;
 use ferry_enet_testkit::raw::{Raw, RawFragment};
 
 use crate::scene::{Scene, State, report, small};
-
-/// Counts what each test's own thread has allocated.
-struct Counting;
-
-thread_local! {
-    static ALLOCATED: Cell<isize> = const { Cell::new(0) };
-}
-
-fn count(bytes: isize) {
-    // A thread that is ending frees without counting.
-    _ = ALLOCATED.try_with(|allocated| allocated.set(allocated.get() + bytes));
-}
-
-// SAFETY: everything is handed on to the system's allocator; counting allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as isize);
-        // SAFETY: the caller keeps the contract, which is the same.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count(-(layout.size() as isize));
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size as isize - layout.size() as isize);
-        // SAFETY: as above.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// What this thread has allocated and not freed.
-pub(crate) fn allocated() -> isize {
-    ALLOCATED.get()
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -244,9 +201,9 @@ fn announcing_four_gigabytes_takes_no_more_memory_than_what_was_sent() {
             scene.say(scene.forger.header().ping(2));
             scene.answers();
             let bytes = raw.bytes;
-            let before = allocated();
+            let before = held();
             scene.victim.handle_input(scene.now, scene.forger.place, &bytes);
-            let taken = allocated() - before;
+            let taken = held() - before;
             assert!(taken < 3 * 4096, "{kind:?} piece {number} took {taken} bytes");
         }
     }
@@ -303,10 +260,10 @@ fn begun_packets_on_all_channels_stay_within_the_limit_and_cost_what_is_counted(
     let cases = KINDS.into_iter().flat_map(|kind| [(kind, 0), (kind, 1)]);
     report(cases, |&(kind, number)| {
         let mut scene = with_255_channels(&config);
-        let before = allocated();
+        let before = held();
         begin_packets(&mut scene, kind, number, 2);
         scene.answers();
-        let taken = allocated() - before;
+        let taken = held() - before;
         let figures = scene.figures();
         let limit = config.max_incoming_incomplete;
         if figures.incomplete_bytes > most_incomplete(&config) || figures.incomplete_bytes < limit / 3 {
@@ -328,7 +285,7 @@ fn packets_that_are_next_on_all_channels_in_tiny_pieces_stay_within_the_limit() 
     let cases = KINDS.into_iter().flat_map(|kind| [1, 2, 50, SHORTEST].map(|piece_len| (kind, piece_len)));
     report(cases, |&(kind, piece_len)| {
         let mut scene = with_255_channels(&config);
-        let before = allocated();
+        let before = held();
         let total_len = config.max_packet_size;
         let count = (total_len / piece_len) as u32;
         let pieces = (0..=254).flat_map(|channel| (1..count).map(move |number| (channel, number)));
@@ -348,7 +305,7 @@ fn packets_that_are_next_on_all_channels_in_tiny_pieces_stay_within_the_limit() 
             }
         }
         scene.answers();
-        let taken = allocated() - before;
+        let taken = held() - before;
         let limit = most_incomplete(&config);
         if taken > 2 * limit as isize {
             return Err(format!("{taken} bytes were taken where {limit} may be"));
@@ -365,7 +322,7 @@ fn small_packets_that_wait_cost_what_is_counted() {
     let config = crowded();
     report(KINDS, |&kind| {
         let mut scene = with_255_channels(&config);
-        let before = allocated();
+        let before = held();
         'full: for seq in 2..20_000_u16 {
             for channel in [0, 1, 200] {
                 let header = scene.forger.header();
@@ -380,7 +337,7 @@ fn small_packets_that_wait_cost_what_is_counted() {
                 break 'full;
             }
         }
-        let taken = allocated() - before;
+        let taken = held() - before;
         let held = scene.figures().incomplete_bytes;
         if held > most_incomplete(&config) || taken > held as isize * SLACK {
             return Err(format!("{taken} bytes were taken for {held} counted"));

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use counted_memory::process::allocations;
 use ferry_net::multiplayer::{Carrier, Multiplayer};
 use ferry_net::packet::TransferMode;
 
-use crate::counting::allocations;
 use crate::crowd::{poll, take_all};
 
 /// A frame's length; shorter than a game's, to be through sooner.

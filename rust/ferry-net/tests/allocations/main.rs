@@ -7,7 +7,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod counting;
 #[allow(dead_code, reason = "benchmarks use the rest")]
 #[path = "../../benches/crowd/mod.rs"]
 mod crowd;

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use counted_memory::process::alone;
 use ferry_net::multiplayer::{Carrier, Multiplayer};
 use ferry_net::packet::TransferMode::{Reliable, Unreliable};
 
-use crate::counting::alone;
 use crate::crowd::{Enet, Transport, WebSocket, enet_server, poll, websocket_server};
 use crate::game::{Counted, LONGEST, Sends, count, frame, stays_within};
 use crate::players::Players;

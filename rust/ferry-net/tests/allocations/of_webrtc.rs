@@ -4,9 +4,9 @@
 //! lists that begin empty, and some four at its receiver, two of them of 8 KiB. Ours is a copy of what was decrypted, and
 //! the counter of those who hold it.
 
+use counted_memory::process::alone;
 use ferry_net::packet::TransferMode::{Reliable, Unreliable};
 
-use crate::counting::alone;
 use crate::crowd::{Crowd, Transport, WebRtc, poll, take_all};
 use crate::game::{Counted, LONGEST, Sends, count, frame, stays_within};
 

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use counted_memory::process::{alone, held};
 use ferry_net::webrtc::{ChannelId, ChannelPhase};
 
-use crate::counted::{alone, files, held, threads};
 use crate::pair::{BOUND, Pair, numbered, read, send};
+use crate::system::{files, threads};
 
 /// Pairs, so twice as many connections.
 const PAIRS: usize = 32;

@@ -2,7 +2,6 @@
 //!
 //! The tests run one at a time: they measure the process's memory, and share its cores with nobody.
 
-mod counted;
 mod crowd;
 #[allow(dead_code, reason = "these tests use a part of it")]
 #[path = "../webrtc/pair.rs"]
@@ -10,3 +9,4 @@ mod pair;
 mod pressure;
 mod shared_port;
 mod starts;
+mod system;

@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use counted_memory::process::{alone, forget_most, held, most_held};
 use ferry_net::limits::Limits;
 use ferry_net::link::LinkError;
 use ferry_net::packet::Kind;
 use ferry_net::webrtc::{ChannelId, Settings};
 
-use crate::counted::{alone, forget_most, held, most_held};
 use crate::pair::{Pair, numbered, read};
 
 const OUTBOUND: usize = 2 << 20;

@@ -3,13 +3,14 @@
 use std::net::{Ipv4Addr, UdpSocket};
 use std::time::{Duration, Instant};
 
+use counted_memory::process::alone;
 use ferry_net::bind_address::BindAddress;
 use ferry_net::limits::Limits;
 use ferry_net::reason::Reason;
 use ferry_net::webrtc::{ChannelId, ChannelPhase, ConnectionState, Loopback, Settings};
 
-use crate::counted::{alone, files};
 use crate::pair::{Pair, numbered, read, send};
+use crate::system::files;
 
 fn on_loopback(shared_port: u16) -> Settings {
     Settings {

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
+use counted_memory::process::alone;
 use ferry_net::limits::Limits;
 use ferry_net::webrtc::{
     ChannelPhase, Connection, ConnectionState, DescriptionKind, Loopback, Settings, Signal,
 };
 
-use crate::counted::alone;
 use crate::pair::{End, numbered, read, send};
 
 /// Longer is hanging.

@@ -1,9 +1,9 @@
 //! What an attack may not do to the process: take memory, fill the log.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{MutexGuard, Once};
 
+use counted_memory::process;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Level, Metadata};
 
@@ -53,55 +53,6 @@ impl tracing::Subscriber for LineCounter {
     fn exit(&self, _: &Id) {}
 }
 
-/// Bytes that the process has asked for and not given back. Not what the system says: memory that an earlier test gave back
-/// is often kept, and what is claimed but never touched costs nothing on some systems.
-static HELD: AtomicUsize = AtomicUsize::new(0);
-
-/// The most of it, since it was looked at last.
-static MOST_HELD: AtomicUsize = AtomicUsize::new(0);
-
-struct Counting;
-
-fn took(bytes: usize) {
-    let held = HELD.fetch_add(bytes, Ordering::Relaxed) + bytes;
-    MOST_HELD.fetch_max(held, Ordering::Relaxed);
-}
-
-fn gave_back(bytes: usize) {
-    HELD.fetch_sub(bytes, Ordering::Relaxed);
-}
-
-// SAFETY: every call is passed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        took(layout.size());
-        // SAFETY: as above.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        took(layout.size());
-        // SAFETY: as above.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        gave_back(layout.size());
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        took(size);
-        gave_back(layout.size());
-        // SAFETY: as above.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
 /// Memory and log, from a moment on.
 pub(crate) struct Watch {
     held: usize,
@@ -113,16 +64,15 @@ const LINES_BORNE: u64 = 40;
 
 impl Watch {
     pub(crate) fn begin() -> Self {
-        let held = HELD.load(Ordering::Relaxed);
-        MOST_HELD.store(held, Ordering::Relaxed);
-        Self { held, lines: LINES.load(Ordering::Relaxed) }
+        process::forget_most();
+        Self { held: process::held(), lines: LINES.load(Ordering::Relaxed) }
     }
 
     /// The process never held this much more memory meanwhile, claimed or used, and the log got few lines.
     pub(crate) fn saw_less_than(&self, bound_mb: usize, what: &str) {
         let lines = LINES.load(Ordering::Relaxed) - self.lines;
-        let most = MOST_HELD.load(Ordering::Relaxed).saturating_sub(self.held) >> 20;
-        let now = HELD.load(Ordering::Relaxed).saturating_sub(self.held) >> 20;
+        let most = process::most_held().saturating_sub(self.held) >> 20;
+        let now = process::held().saturating_sub(self.held) >> 20;
         println!("{what}: at most {most} MB more memory, {now} MB now; {lines} lines of log");
         assert!(lines < LINES_BORNE, "{what}: {lines} lines of log");
         assert!(most < bound_mb, "{what}: {most} MB more memory");
