@@ -32,7 +32,7 @@ fn sleeps() -> u64 {
     panic!("there is no network thread");
 }
 
-/// How often it does while so many players send their packets, one after the other; and that all arrive.
+/// How often it does so while so many players send their packets, one after the other; and that all arrive.
 fn sleeps_for(players: usize) -> u64 {
     let mut server = server(players, Limits::default());
     let mut players: Vec<Peer> = (0..players).map(|_| client(port(&server))).collect();
@@ -71,9 +71,10 @@ fn sleeps_for(players: usize) -> u64 {
     slept
 }
 
+/// Without gathering it sleeps for every other packet or more, unless the machine is so busy that they come together anyway.
 #[test]
 fn a_crowd_wakes_the_network_thread_for_several_packets_at_a_time() {
-    let (few, many) = (sleeps_for(8), sleeps_for(96));
-    println!("{PACKETS} packets: {few} sleeps with few players, {many} with many");
-    assert!(many * 10 < few * 7, "with many players it sleeps {many} times, with few {few} times");
+    let slept = sleeps_for(96);
+    println!("{PACKETS} packets: {slept} sleeps");
+    assert!(slept < PACKETS as u64 / 3, "for {PACKETS} packets it sleeps {slept} times");
 }
