@@ -11,6 +11,10 @@ pub(crate) const CLOSE_BOUND: Duration = Duration::from_millis(300);
 /// Longer times mean the same to everybody: a month. Sums with them stay within what a clock can show.
 pub(crate) const LONGEST_TIME: Duration = Duration::from_secs(31 * 86_400);
 
+/// Whoever gets to run this much later than he asked for was not run in between, and could hear nobody: the process was
+/// stopped, the machine slept, or was too busy.
+pub(crate) const OVERSLEPT: Duration = Duration::from_millis(500);
+
 /// Times and sizes of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {

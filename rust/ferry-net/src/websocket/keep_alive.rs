@@ -9,7 +9,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::limits::LONGEST_TIME;
+use crate::limits::{LONGEST_TIME, OVERSLEPT};
 
 /// How often a link is pinged at least, and so how old its round trip may be.
 const USUAL_INTERVAL: Duration = Duration::from_secs(5);
@@ -19,9 +19,6 @@ const PINGS_WITHIN_PATIENCE: u32 = 3;
 
 /// A longer round trip is not measured.
 const LONGEST_ROUND_TRIP: Duration = Duration::from_secs(10);
-
-/// Whoever is asked later than this was not asked in time: the process was stopped, or the machine asleep.
-const LATE: Duration = Duration::from_millis(500);
 
 /// What a ping carries: its number.
 pub(super) type PingBytes = [u8; 8];
@@ -107,7 +104,7 @@ impl KeepAlive {
     /// A ping, if one is due. To be asked before what has come is read.
     pub(super) fn ping(&mut self, now: Instant) -> Option<PingBytes> {
         let late = now.saturating_duration_since(self.next_due());
-        if late > LATE {
+        if late > OVERSLEPT {
             // Nobody could be heard meanwhile.
             self.heard = (self.heard + late).min(now);
         }

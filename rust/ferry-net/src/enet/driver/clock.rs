@@ -3,12 +3,11 @@
 //! Nobody could be heard meanwhile, so nobody was silent. What came lies in the socket, but the runtime may not know of it yet
 //! when the first time-out is due or the game rings, so that reading first would not be enough.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ferry_enet::Timestamp;
 
-/// Whoever looks at the clock this much later than he meant to was not run in between.
-const LATE: Duration = Duration::from_millis(500);
+use crate::limits::OVERSLEPT;
 
 /// Some time before the endpoint's beginning: the protocol may look back.
 const BEGINNING: Timestamp = Timestamp::from_micros(10_000_000);
@@ -38,7 +37,7 @@ impl Clock {
 
     fn look(&mut self, now: Instant) -> Timestamp {
         let late = self.expected.map(|expected| now.saturating_duration_since(expected)).unwrap_or_default();
-        if late > LATE {
+        if late > OVERSLEPT {
             tracing::debug!("stood still for {:.1} s", late.as_secs_f64());
             self.origin += late;
         }
@@ -59,6 +58,8 @@ impl Clock {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -69,7 +70,7 @@ mod tests {
         let mut clock = Clock::start_at(start);
         assert_eq!(clock.look(start + SECOND / 10), BEGINNING + SECOND / 10);
         clock.rest_until(Some(start + 60 * SECOND));
-        assert_eq!(clock.look(start + 60 * SECOND + LATE), BEGINNING + 60 * SECOND + LATE);
+        assert_eq!(clock.look(start + 60 * SECOND + OVERSLEPT), BEGINNING + 60 * SECOND + OVERSLEPT);
         clock.rest_until(None);
         assert_eq!(clock.look(start + 3600 * SECOND), BEGINNING + 3600 * SECOND);
     }
@@ -86,7 +87,7 @@ mod tests {
         // In the middle of a turn, too, and also if something was overdue already.
         assert_eq!(clock.look(start + 50 * SECOND), woken);
         clock.rest_until(Some(start + 40 * SECOND));
-        assert_eq!(clock.look(start + 50 * SECOND + LATE), woken + LATE);
+        assert_eq!(clock.look(start + 50 * SECOND + OVERSLEPT), woken + OVERSLEPT);
         assert_eq!(clock.look(start + 51 * SECOND), woken + SECOND);
     }
 }

@@ -36,6 +36,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use is::Candidate;
 
+use crate::limits::OVERSLEPT;
+
 pub(super) use candidate::CandidateError;
 use candidate::{Host, Line, Remote};
 pub(super) use credentials::Credentials;
@@ -80,9 +82,6 @@ const MAX_BASES: usize = 32;
 
 /// Packets that wait for the driver, which takes them after every input. More than that is dropped, as networks do.
 const MAX_TRANSMITS: usize = 1024;
-
-/// A timer that comes later than this was not looked at: a path in use has one each second.
-const OVERSLEPT: Duration = Duration::from_secs(1);
 
 /// Where a candidate of our own is from.
 #[derive(Clone, Debug)]
@@ -274,7 +273,7 @@ impl Agent {
     /// Whoever drives this was not run for long (a machine that slept): nobody was asked meanwhile, so nobody was silent.
     fn wake(&mut self, now: Instant) {
         let slept = self.due.map(|due| now.saturating_duration_since(due)).unwrap_or_default();
-        if slept < OVERSLEPT {
+        if slept <= OVERSLEPT {
             return;
         }
         self.session.was_not_asked(now, slept);
