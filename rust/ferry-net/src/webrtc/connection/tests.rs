@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::webrtc::Persistence;
+use crate::webrtc::command::Notice;
 
 /// Far more than may wait between the threads.
 const FAR_TOO_MANY: usize = 100;
