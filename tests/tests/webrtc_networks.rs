@@ -48,7 +48,8 @@ fn a_cable_that_is_plugged_in_again_brings_them_back_and_one_that_is_not_is_a_ti
         ip("link set lo up");
         let mut players = Players::new([cabled(name, 1), cabled(name, 2)]);
         forward(true);
-        players.begin(8, "");
+        // Half of it passes until it is noticed; the rest is long enough on a busy machine.
+        players.begin(12, "");
         players.until("open", |players| players.both_said("open"));
         players.talk();
 
@@ -69,7 +70,7 @@ fn a_cable_that_is_plugged_in_again_brings_them_back_and_one_that_is_not_is_a_ti
         ip("link set cable2 down");
         let took = players.until("over", |players| players.both_said("over Timeout"));
         println!("over after {took:?}");
-        assert!(took > Duration::from_secs(6) && took < Duration::from_secs(11), "{took:?}");
+        assert!(took > Duration::from_secs(10) && took < Duration::from_secs(15), "{took:?}");
     });
 }
 
