@@ -114,7 +114,7 @@ fn what_came_while_the_process_stood_still_counts() {
         matches!(&event, Some(Event::Disconnected { farewell, .. }) if farewell.reason == Reason::Timeout),
         "{event:?}"
     );
-    assert!(began.elapsed() <= PATIENCE + PATIENCE / 10, "{:?}", began.elapsed());
+    assert!(began.elapsed() <= PATIENCE * 3 / 2, "{:?}", began.elapsed());
 }
 
 #[test]
