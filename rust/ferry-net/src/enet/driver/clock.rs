@@ -30,7 +30,7 @@ impl Clock {
         Self { origin: now, expected: None }
     }
 
-    /// How late it is.
+    /// What time it is.
     pub(super) fn now(&mut self) -> Timestamp {
         self.look(Instant::now())
     }
