@@ -338,9 +338,9 @@ fn small_packets_that_wait_cost_what_is_counted() {
             }
         }
         let taken = held() - before;
-        let held = scene.figures().incomplete_bytes;
-        if held > most_incomplete(&config) || taken > held as isize * SLACK {
-            return Err(format!("{taken} bytes were taken for {held} counted"));
+        let counted = scene.figures().incomplete_bytes;
+        if counted > most_incomplete(&config) || taken > counted as isize * SLACK {
+            return Err(format!("{taken} bytes were taken for {counted} counted"));
         }
         scene.honest_exchange()?;
         scene.quiet_in_the_end()
